@@ -1,0 +1,50 @@
+"""The FastAPI application from its routes."""
+
+from fastapi import APIRouter, FastAPI
+
+from zhisuan import __version__
+from zhisuan.api import problems
+from zhisuan.api.platform import Platform
+from zhisuan.api.routes import (
+    account,
+    billing,
+    catalog,
+    models,
+    overview,
+    sites,
+    trace,
+    wallet,
+    wire_gateway,
+    wire_site,
+    workloads,
+)
+from zhisuan.wire import PREFIX
+
+ROUTERS = (account, sites, catalog, wallet, workloads, models, billing, trace, overview)
+
+
+def add_api(app: FastAPI, platform: Platform) -> FastAPI:
+    """Put ``/api/v1`` and the wire on ``app``."""
+    app.state.platform = platform
+    problems.install(app)
+    api = APIRouter(prefix="/api/v1")
+    for module in ROUTERS:
+        api.include_router(module.router)
+    wire = APIRouter(prefix=PREFIX, include_in_schema=False)
+    wire.include_router(wire_site.router)
+    wire.include_router(wire_gateway.router)
+    app.include_router(api)
+    app.include_router(wire)
+    return app
+
+
+def new_app(**more: object) -> FastAPI:
+    return FastAPI(
+        title="zhisuan",
+        version=__version__,
+        summary="One network, one board, one account for a city's AI compute.",
+        openapi_url="/api/v1/openapi.json",
+        docs_url="/api/v1/docs",
+        redoc_url=None,
+        **more,  # type: ignore[arg-type]
+    )

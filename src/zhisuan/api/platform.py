@@ -1,0 +1,32 @@
+"""What every route works with."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from fastapi import Request
+
+from zhisuan.base.db import Database
+from zhisuan.base.notify import Hub
+from zhisuan.base.settings import Settings
+from zhisuan.base.store import Store
+
+
+@dataclass(slots=True)
+class Platform:
+    """The parts of one server process; ``server_url`` and ``gateway_url`` are known once the ports are."""
+
+    database: Database
+    settings: Settings
+    hub: Hub
+    store: Store
+    server_url: str
+    gateway_url: str
+
+    @property
+    def site_ttl(self) -> timedelta:
+        return timedelta(seconds=self.settings.lease_ttl_seconds)
+
+
+def platform_of(request: Request) -> Platform:
+    platform: Platform = request.app.state.platform
+    return platform

@@ -1,0 +1,126 @@
+"""Errors as problem documents (RFC 9457), in the reader's language."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DataError, OperationalError
+from starlette.exceptions import HTTPException
+
+from zhisuan.base.errors import FieldProblem, InvalidInput, Unavailable, ZhisuanError
+from zhisuan.base.text import Text
+
+log = logging.getLogger(__name__)
+MEDIA_TYPE = "application/problem+json"
+
+
+def install(app: FastAPI) -> None:
+    """Every error of the app, expected or not, answers as a problem document and never with a stack trace."""
+    app.add_exception_handler(ZhisuanError, _expected)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(DataError, _bad_text)
+    app.add_exception_handler(OperationalError, _database_away)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def _language(request: Request) -> str:
+    return request.headers.get("accept-language", "en")
+
+
+def _answer(request: Request, error: ZhisuanError) -> JSONResponse:
+    headers = {"Retry-After": "2"} if error.status == 503 else {}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(error.as_problem(_language(request)), error.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+async def _expected(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ZhisuanError)  # noqa: S101 - how the handler was registered
+    return _answer(request, error)
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - how the handler was registered
+    problems = [_field(item) for item in error.errors()]
+    missing_key = any(p.where.lower() == "header.idempotency-key" for p in problems)
+    return _answer(
+        request,
+        InvalidInput(
+            Text("The request is not of the form this route takes.", "请求格式不符合接口要求。"),
+            Text(
+                "Send an Idempotency-Key header: any text that is new for each change."
+                if missing_key
+                else "Correct the fields named below; /api/v1/docs shows the form.",
+                "请携带 Idempotency-Key 请求头：每次变更使用一个新的值。"
+                if missing_key
+                else "请按下列提示修改；接口格式见 /api/v1/docs。",
+            ),
+            code="idempotency_key_required" if missing_key else "invalid_input",
+            problems=problems,
+        ),
+    )
+
+
+def _field(item: dict[str, Any]) -> FieldProblem:
+    place = [str(part) for part in item["loc"]]
+    where = ".".join(place[1:] if place and place[0] == "body" and len(place) > 1 else place)
+    return FieldProblem(where, Text(str(item["msg"]), f"格式不正确（{item['type']}）"))
+
+
+async def _http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - how the handler was registered
+    phrase = HTTPStatus(error.status_code).phrase
+    body = {
+        "type": f"urn:zhisuan:error:http_{error.status_code}",
+        "title": phrase.lower(),
+        "status": error.status_code,
+        "code": f"http_{error.status_code}",
+        "detail": f"{request.method} {request.url.path}: {phrase.lower()}.",
+        "remedy": "See /api/v1/docs for the routes there are.",
+        "zh": {"detail": f"{request.method} {request.url.path}：{phrase}。", "remedy": "可用接口见 /api/v1/docs。"},
+        "problems": [],
+    }
+    return JSONResponse(body, error.status_code, headers=error.headers, media_type=MEDIA_TYPE)
+
+
+async def _bad_text(request: Request, error: Exception) -> JSONResponse:
+    log.info("the database refused a value: %s", type(error).__name__)
+    return _answer(
+        request,
+        InvalidInput(
+            Text(
+                "A value cannot be stored: it is out of range or holds a character such as NUL.",
+                "某个值无法保存：超出范围或含有非法字符。",
+            ),
+            Text("Correct the request.", "请修改后重试。"),
+        ),
+    )
+
+
+async def _database_away(request: Request, error: Exception) -> JSONResponse:
+    log.error("the database is away: %s", str(error).splitlines()[0])
+    return _answer(
+        request,
+        Unavailable(
+            Text("The database does not answer just now.", "数据库暂时无法访问。"),
+            Text("Try again in a moment; nothing was changed.", "请稍后重试；本次请求未产生任何变更。"),
+        ),
+    )
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    log.exception("unexpected error in %s %s", request.method, request.url.path, exc_info=error)
+    return _answer(
+        request,
+        ZhisuanError(
+            Text("Something went wrong in the platform.", "平台内部出现错误。"),
+            Text(
+                "Try again; if it stays, tell the operator the time and the route.",
+                "请重试；若仍出现，请将时间和接口告知运营方。",
+            ),
+        ),
+    )

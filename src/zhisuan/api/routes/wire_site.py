@@ -1,0 +1,213 @@
+"""The wire of site agents (``zhisuan.wire.site``)."""
+
+import asyncio
+import base64
+import binascii
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import StreamingResponse
+
+from zhisuan.api.auth import Public, SiteAgent
+from zhisuan.api.platform import Platform, platform_of
+from zhisuan.base.db import Tx
+from zhisuan.base.errors import InvalidInput, NotFound
+from zhisuan.base.store import Incoming
+from zhisuan.base.text import Text
+from zhisuan.catalog.device_classes import AmbiguousDevice, load_device_classes, match_class
+from zhisuan.execution import service as execution
+from zhisuan.execution.placing import SITE_CHANNEL
+from zhisuan.execution.tables import Lease
+from zhisuan.supply import service as supply
+from zhisuan.supply.inventory import DeviceRecord, EngineRecord, NodeRecord
+from zhisuan.supply.tables import Site
+from zhisuan.usage import service as usage
+from zhisuan.wire.common import Accepted
+from zhisuan.wire.site import (
+    ArtefactAnswer,
+    DeviceReport,
+    Inventory,
+    JoinAnswer,
+    JoinRequest,
+    LeaseOffer,
+    LogAnswer,
+    LogChunk,
+    NodeReport,
+    SyncAnswer,
+    SyncRequest,
+    UsageBatch,
+)
+from zhisuan.workload.tables import Blob
+
+router = APIRouter(tags=["wire: sites"])
+Agent = Annotated[str, Depends(SiteAgent())]
+SEEN_EVERY = timedelta(seconds=5)
+ARTEFACT_BYTES_MAX = 64 * 1024**3
+PATH_LENGTH_MAX = 500
+
+
+@router.post("/join", dependencies=[Depends(Public())])
+def join(request: Request, body: JoinRequest) -> JoinAnswer:
+    """The agent that shows a join token acts for its site from then on, by the credential whose digest it sends."""
+    here = platform_of(request)
+    with here.database.begin("join token") as tx:
+        site = supply.join(tx, body.token, body.credential_digest)
+        return JoinAnswer(site_id=site.id, site_name=site.name, gateway_url=here.gateway_url)
+
+
+@router.post("/inventory")
+def inventory(request: Request, body: Inventory, site_id: Agent) -> Accepted:
+    with platform_of(request).database.begin(site_id) as tx:
+        site = tx.session.get_one(Site, site_id, with_for_update=True)
+        engine = body.engine
+        record = EngineRecord(
+            engine=engine.engine, version=engine.version, isolation=engine.isolation, allow_unisolated=engine.allow_unisolated,
+            limits=dict(engine.limits), problems=engine.problems,
+        )  # fmt: skip
+        supply.take_inventory(tx, site, record, [_node(n) for n in body.nodes])
+    return Accepted(accepted=len(body.nodes))
+
+
+def _node(report: NodeReport) -> NodeRecord:
+    devices = tuple(
+        DeviceRecord(
+            key=d.key, kind=d.kind, class_id=_class_of(d), name=d.name, capacity=d.capacity, memory_mib=d.memory_mib,
+            health=d.health, note=d.note, measurements=tuple((m.precision, m.mflops, m.method, m.at) for m in d.measurements),
+        )
+        for d in report.devices
+    )  # fmt: skip
+    facts = {**report.facts, "os": report.os, "architecture": report.architecture}
+    return NodeRecord(report.hostname, report.boot_id, facts, devices)
+
+
+def _class_of(device: DeviceReport) -> str | None:
+    """The class of a reported device; None for one the catalogue does not know, which is shown and not sold."""
+    if device.kind == "cpu":
+        return "cpu-core"
+    if device.kind != "accelerator":
+        return None
+    try:
+        return match_class(device.name, device.memory_mib or 0, load_device_classes())
+    except AmbiguousDevice:
+        return None
+
+
+@router.post("/sync")
+async def sync(request: Request, body: SyncRequest, site_id: Agent) -> SyncAnswer:
+    """Take in what runs at the site and answer what should; waits for a change when nothing is different."""
+    here = platform_of(request)
+    loop = asyncio.get_running_loop()
+    until = loop.time() + body.wait_seconds
+    with here.hub.listening(SITE_CHANNEL, site_id) as signal:
+        answer = await run_in_threadpool(_sync_once, here, site_id, body)
+        while answer.version == body.known_version and (left := until - loop.time()) > 0:
+            if not await signal.wait(left):
+                break
+            answer = await run_in_threadpool(_desired, here, site_id)
+    return answer
+
+
+def _sync_once(here: Platform, site_id: str, body: SyncRequest) -> SyncAnswer:
+    with here.database.begin(site_id) as tx:
+        site = tx.session.get_one(Site, site_id)
+        supply.heard_from(tx, site, agent_boot=body.agent_boot, agent_time=body.at, every=SEEN_EVERY)
+        execution.apply_reports(tx, site_id, body.leases)
+        return _answer(tx, site_id)
+
+
+def _desired(here: Platform, site_id: str) -> SyncAnswer:
+    with here.database.begin(site_id) as tx:
+        return _answer(tx, site_id)
+
+
+def _answer(tx: Tx, site_id: str) -> SyncAnswer:
+    desired = execution.desired_of_site(tx, site_id)
+    return SyncAnswer(version=desired.version, server_time=tx.now, leases=desired.offers)
+
+
+@router.post("/usage")
+def report_usage(request: Request, body: UsageBatch, site_id: Agent) -> Accepted:
+    with platform_of(request).database.begin(site_id) as tx:
+        return usage.accept_windows(tx, site_id, body.windows)
+
+
+@router.post("/logs")
+def logs(request: Request, body: LogChunk, site_id: Agent) -> LogAnswer:
+    try:
+        data = base64.b64decode(body.data, validate=True)
+    except binascii.Error as error:
+        raise InvalidInput(
+            Text("The log data is not base64.", "日志数据不是有效的 base64。"),
+            Text("Send the bytes as base64.", "请以 base64 发送。"),
+        ) from error
+    with platform_of(request).database.begin(site_id) as tx:
+        return LogAnswer(next_offset=execution.add_log(tx, site_id, body.lease_id, body.generation, body.offset, data))
+
+
+@router.put("/artefacts/{lease_id}/{generation}")
+async def artefact(
+    request: Request,
+    lease_id: str,
+    generation: int,
+    site_id: Agent,
+    path: Annotated[str, Query(min_length=1, max_length=PATH_LENGTH_MAX)],
+    x_content_sha256: Annotated[str | None, Header(max_length=64)] = None,
+) -> ArtefactAnswer:
+    """Take in one file that a lease left; sending it again changes nothing."""
+    here = platform_of(request)
+    if path.startswith("/") or ".." in path.split("/") or not path.isprintable():
+        raise InvalidInput(
+            Text(f"{path!r} is not a path below the artefact folder.", f"{path!r} 不是产物目录下的路径。"),
+            Text("Send a relative path without '..'.", "请使用不含 .. 的相对路径。"),
+        )
+    await run_in_threadpool(_own_lease, here, site_id, lease_id, generation)
+    incoming = Incoming(ARTEFACT_BYTES_MAX)
+    try:
+        async for data in request.stream():
+            incoming.write(data)
+        return await run_in_threadpool(_keep, here, incoming, site_id, lease_id, generation, path, x_content_sha256)
+    finally:
+        incoming.discard()
+
+
+def _own_lease(here: Platform, site_id: str, lease_id: str, generation: int) -> None:
+    with here.database.begin(site_id) as tx:
+        _lease(tx, site_id, lease_id, generation)
+
+
+def _lease(tx: Tx, site_id: str, lease_id: str, generation: int) -> Lease:
+    lease = tx.session.get(Lease, lease_id)
+    if lease is None or lease.site_id != site_id or lease.generation != generation or lease.state == "closed":
+        raise NotFound.of(Text("open lease", "进行中的租约"), f"{lease_id}/{generation}")
+    return lease
+
+
+def _keep(
+    here: Platform, incoming: Incoming, site_id: str, lease_id: str, generation: int, path: str, announced: str | None
+) -> ArtefactAnswer:
+    digest = incoming.finish(announced)
+    here.store.keep(incoming, digest)
+    with here.database.begin(site_id) as tx:
+        lease = _lease(tx, site_id, lease_id, generation)
+        made = execution.add_artefact(tx, lease, path=path, sha256=digest, size_bytes=incoming.size_bytes)
+        return ArtefactAnswer(path=made.path, size_bytes=made.size_bytes, sha256=made.sha256)
+
+
+@router.get("/blobs/{blob_id}", response_class=StreamingResponse)
+def blob(request: Request, blob_id: str, site_id: Agent) -> StreamingResponse:
+    """An upload that a lease of this site needs; other uploads are not there for it."""
+    here = platform_of(request)
+    with here.database.begin(site_id) as tx:
+        found = tx.session.get(Blob, blob_id)
+        if found is None or blob_id not in {
+            b for o in execution.desired_of_site(tx, site_id).offers for b in _blobs(o)
+        }:
+            raise NotFound.of(Text("upload", "上传文件"), blob_id)
+    headers = {"Content-Length": str(found.size_bytes), "X-Content-Sha256": found.sha256}
+    return StreamingResponse(here.store.chunks(found.sha256), media_type="application/gzip", headers=headers)
+
+
+def _blobs(offer: LeaseOffer) -> list[str]:
+    return [m.blob_id for m in offer.mounts] + ([offer.workdir_blob] if offer.workdir_blob else [])

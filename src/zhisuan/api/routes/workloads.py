@@ -1,0 +1,342 @@
+"""Launching, watching and ending work; its output and artefacts."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Literal
+
+import orjson
+from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import Field
+from sqlalchemy import select
+
+from zhisuan.api import launching
+from zhisuan.api.auth import Allow, Caller
+from zhisuan.api.calls import IdempotencyKey, change
+from zhisuan.api.launching import checked_plan, market_of, need_of, shape_for, snapshot_of
+from zhisuan.api.paging import Cursor, Limit, paged
+from zhisuan.api.platform import Platform, platform_of
+from zhisuan.api.schemas import (
+    ArtefactView,
+    BlobView,
+    Body,
+    LogText,
+    PageOf,
+    QuoteView,
+    Why,
+    Words,
+    WorkloadDetail,
+    WorkloadLaunched,
+    WorkloadView,
+)
+from zhisuan.api.views import event_views, last_placement, lease_views, placement_view, workload_view, workload_views
+from zhisuan.base.db import Tx
+from zhisuan.base.errors import FieldProblem, InvalidInput, NotFound
+from zhisuan.base.store import Incoming
+from zhisuan.base.text import Text
+from zhisuan.catalog import service as catalog
+from zhisuan.execution import service as execution
+from zhisuan.execution.tables import Artefact
+from zhisuan.placement.rules import plan
+from zhisuan.tenancy import service as tenancy
+from zhisuan.workload import service as workloads
+from zhisuan.workload.spec import WorkloadSpec, parse_workload
+from zhisuan.workload.tables import Workload
+
+router = APIRouter(tags=["workloads"])
+Reader = Annotated[Caller, Depends(Allow("org:workload:read", "platform:workload:read"))]
+Writer = Annotated[Caller, Depends(Allow("org:workload:write"))]
+State = Literal["pending", "placed", "starting", "running", "succeeded", "failed", "cancelled"]
+WATCH_SECONDS = 15.0
+LOG_BYTES_MAX = 1024 * 1024
+
+
+class Launch(Body):
+    file: str = Field(description="The workload file, YAML.", max_length=300_000)
+    workdir_blob: str | None = None
+    mounts: dict[str, str] = Field(default_factory=dict, description="Upload for each target of file_mounts.")
+    project: str | None = None
+
+
+class QuoteBody(Body):
+    file: str = Field(max_length=300_000)
+    project: str | None = None
+
+
+@router.post("/workloads", status_code=201, response_model=WorkloadLaunched)
+def launch(request: Request, body: Launch, key: IdempotencyKey, caller: Writer) -> JSONResponse:
+    """Launch a workload: checked, priced, placed if there is a place, and explained."""
+    spec = parse_workload(body.file)
+    _check_uploads(spec, body)
+    who = caller.principal
+    ttl = platform_of(request).site_ttl
+
+    def work(tx: Tx) -> WorkloadLaunched:
+        for blob_id in [*body.mounts.values(), *([body.workdir_blob] if body.workdir_blob else [])]:
+            workloads.blob_visible(tx, blob_id, who.org_id)
+        project = tenancy.project_named(tx, who.org_id, body.project or who.project_id)
+        workload, placed = launching.launch(
+            tx, org_id=who.org_id, project_id=project.id, spec=spec, file=body.file, by=who.user_id, ttl=ttl,
+            workdir_blob=body.workdir_blob, mount_blobs=body.mounts,
+        )  # fmt: skip
+        return WorkloadLaunched(workload=workload_view(tx, workload), placement=placement_view(placed.record))
+
+    return change(request, principal=who.org_id, actor=who.user_id, key=key, body=body, work=work, status=201)
+
+
+def _check_uploads(spec: WorkloadSpec, body: Launch) -> None:
+    problems = []
+    if spec.workdir and not body.workdir_blob:
+        problems.append(FieldProblem("workdir", Text("was not uploaded", "尚未上传")))
+    problems += [
+        FieldProblem(f"file_mounts.{target}", Text("was not uploaded", "尚未上传"))
+        for target in spec.file_mounts
+        if target not in body.mounts
+    ]
+    if problems:
+        raise InvalidInput(
+            Text(
+                "The file names local folders whose contents did not come along.",
+                "文件引用了本地目录，但其内容没有随请求上传。",
+            ),
+            Text(
+                "Launch with `zhisuan launch`, or upload with POST /api/v1/blobs first.",
+                "请用 zhisuan launch 启动，或先用 POST /api/v1/blobs 上传。",
+            ),
+            problems=problems,
+        )
+
+
+@router.post("/quotes", response_model=QuoteView)
+def quote(request: Request, body: QuoteBody, caller: Writer) -> QuoteView:
+    """What a workload would cost, and where, without launching it. Nothing is stored."""
+    spec = parse_workload(body.file)
+    here = platform_of(request)
+    with here.database.begin() as tx:
+        market = market_of(tx)
+        made = checked_plan(snapshot_of(tx, market, here.site_ttl), spec)
+        shape = shape_for(made, spec, market)
+        price = catalog.estimate(tx.session, tx.now, shape, 3600)
+    data = made.as_dict()
+    return QuoteView(
+        shape=[{"kind": i.kind, "class_id": i.class_id, "amount": i.amount} for i in shape],
+        rate_udu_per_hour=price.rate_udu_per_hour, price_e8_per_du=price.price_e8_per_du,
+        price_book_version=price.price_book_version, hour_ucny=price.cost_ucny, candidates=data["candidates"],
+        rejected=data["rejected"], reason=data["reason"],
+        carbon_g_per_hour_milli=made.chosen.carbon_g_per_hour_milli if made.chosen else None,
+    )  # fmt: skip
+
+
+@router.get("/workloads")
+def list_workloads(
+    request: Request,
+    caller: Reader,
+    state: State | None = None,
+    kind: Literal["job", "service"] | None = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> PageOf[WorkloadView]:
+    """Newest first."""
+    with platform_of(request).database.begin() as tx:
+        page = workloads.page(tx, caller.org_scope, state=state, kind=kind, limit=limit, cursor=cursor)
+        return PageOf[WorkloadView](items=workload_views(tx, page.items), next_cursor=page.next_cursor)
+
+
+@router.get("/workloads/{workload_id}")
+def workload(request: Request, workload_id: str, caller: Reader) -> WorkloadDetail:
+    with platform_of(request).database.begin() as tx:
+        found = workloads.visible(tx, workload_id, caller.org_scope)
+        return WorkloadDetail(
+            **workload_view(tx, found).model_dump(),
+            leases=lease_views(tx, execution.leases_of(tx, found.id)),
+            placement=placement_view(last_placement(tx, found.id)),
+            events=event_views(workloads.events(tx, found.id)),
+            file=found.file,
+        )
+
+
+@router.post("/workloads/{workload_id}/cancel", response_model=WorkloadView)
+def cancel(
+    request: Request,
+    workload_id: str,
+    key: IdempotencyKey,
+    caller: Annotated[Caller, Depends(Allow("org:workload:write", "platform:workload:cancel"))],
+) -> JSONResponse:
+    """End a workload: at once while it waits, else when its site has stopped it."""
+    who = caller.principal
+
+    def work(tx: Tx) -> WorkloadView:
+        found = workloads.visible(tx, workload_id, caller.org_scope, lock=True)
+        execution.cancel(tx, found)
+        return workload_view(tx, found)
+
+    return change(request, principal=who.org_id, actor=who.user_id, key=key, body={}, work=work)
+
+
+@router.get("/workloads/{workload_id}/why")
+def why(request: Request, workload_id: str, caller: Reader) -> Why:
+    """Why a workload waits and what would unblock it; for one that was placed, what was compared."""
+    here = platform_of(request)
+    with here.database.begin() as tx:
+        found = workloads.visible(tx, workload_id, caller.org_scope)
+        record = placement_view(last_placement(tx, found.id))
+        if found.state != "pending":
+            reason = record.reason if record else Words(en="It was never placed.", zh="从未被放置。")
+            return Why(state=found.state, reason=reason, placement=record, unblock=[])
+        market = market_of(tx)
+        now = plan(snapshot_of(tx, market, here.site_ttl), need_of(WorkloadSpec.from_dict(found.spec)))
+        unblock = list(dict.fromkeys((r.unblock.en, r.unblock.zh) for r in now.rejections))
+        return Why(
+            state=found.state, reason=Words(**now.reason.as_dict()), placement=record,
+            unblock=[Words(en=en, zh=zh) for en, zh in unblock],
+        )  # fmt: skip
+
+
+def _log_lease(tx: Tx, found: Workload) -> str | None:
+    """The lease whose output is shown: the latest one."""
+    leases = execution.leases_of(tx, found.id)
+    return leases[-1].id if leases else None
+
+
+def _read(tx: Tx, found: Workload, offset: int, limit: int) -> LogText:
+    lease_id = _log_lease(tx, found)
+    data = execution.read_log(tx, lease_id, offset, limit) if lease_id else b""
+    text, used = decode_prefix(data)
+    done = found.state in workloads.FINAL_STATES
+    end = execution.log_length(tx, lease_id) if lease_id else 0
+    if done and not text and data:
+        text, used = data.decode(errors="replace"), len(data)
+    return LogText(text=text, offset=offset, next_offset=offset + used, complete=done and offset + used >= end)
+
+
+def decode_prefix(data: bytes) -> tuple[str, int]:
+    """The text of ``data`` without a character cut off at its end, and how many bytes that is. Bytes that are not UTF-8
+    become replacement characters."""
+    for cut in range(min(4, len(data) + 1)):
+        part = data[: len(data) - cut]
+        try:
+            return part.decode(), len(part)
+        except UnicodeDecodeError as error:
+            if error.end < len(part):
+                return data.decode(errors="replace"), len(data)
+    return data.decode(errors="replace"), len(data)
+
+
+@router.get("/workloads/{workload_id}/logs")
+def logs(
+    request: Request,
+    workload_id: str,
+    caller: Annotated[Caller, Depends(Allow("org:workload:read"))],
+    offset: Annotated[int, Query(ge=0, le=2**62)] = 0,
+    limit: Annotated[int, Query(ge=4, le=LOG_BYTES_MAX)] = 65536,
+) -> LogText:
+    """Output from a byte offset; ``complete`` says that no more will come."""
+    with platform_of(request).database.begin() as tx:
+        return _read(tx, workloads.visible(tx, workload_id, caller.org_scope), offset, limit)
+
+
+@router.get("/workloads/{workload_id}/watch", response_class=StreamingResponse)
+async def watch(
+    request: Request,
+    workload_id: str,
+    caller: Annotated[Caller, Depends(Allow("org:workload:read"))],
+    offset: Annotated[int, Query(ge=0, le=2**62)] = 0,
+) -> StreamingResponse:
+    """Output and state as server-sent events: ``log``, ``state``, and ``end`` once all of it has come."""
+    here = platform_of(request)
+
+    def check() -> None:
+        with here.database.begin() as tx:
+            workloads.visible(tx, workload_id, caller.org_scope)
+
+    await run_in_threadpool(check)
+    return StreamingResponse(
+        _events(here, workload_id, caller.org_scope, offset),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+async def _events(here: Platform, workload_id: str, org_id: str | None, offset: int) -> AsyncIterator[bytes]:
+    shown = b""
+
+    def look(at: int) -> tuple[LogText, WorkloadView]:
+        with here.database.begin() as tx:
+            found = workloads.visible(tx, workload_id, org_id)
+            return _read(tx, found, at, LOG_BYTES_MAX), workload_view(tx, found)
+
+    with here.hub.listening(workloads.WATCH_CHANNEL, workload_id) as signal:
+        while True:
+            log, view = await run_in_threadpool(look, offset)
+            state = view.model_dump_json().encode()
+            if state != shown:
+                shown = state
+                yield b"event: state\ndata: " + state + b"\n\n"
+            if log.text:
+                offset = log.next_offset
+                yield b"event: log\ndata: " + orjson.dumps({"text": log.text, "next_offset": offset}) + b"\n\n"
+                continue
+            if log.complete:
+                yield b"event: end\ndata: " + state + b"\n\n"
+                return
+            if not await signal.wait(WATCH_SECONDS):
+                yield b": still here\n\n"
+            await asyncio.sleep(0.05)
+
+
+@router.get("/workloads/{workload_id}/artefacts")
+def artefacts(
+    request: Request,
+    workload_id: str,
+    caller: Annotated[Caller, Depends(Allow("org:workload:read"))],
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> PageOf[ArtefactView]:
+    with platform_of(request).database.begin() as tx:
+        found = workloads.visible(tx, workload_id, caller.org_scope)
+        query = select(Artefact).where(Artefact.workload_id == found.id)
+        return paged(tx, query, Artefact.id, ArtefactView.model_validate, limit, cursor)
+
+
+@router.get("/artefacts/{artefact_id}/content", response_class=StreamingResponse)
+def artefact_content(
+    request: Request, artefact_id: str, caller: Annotated[Caller, Depends(Allow("org:workload:read"))]
+) -> StreamingResponse:
+    here = platform_of(request)
+    with here.database.begin() as tx:
+        found = tx.session.get(Artefact, artefact_id)
+        if found is None or found.org_id != caller.org_scope:
+            raise NotFound.of(Text("artefact", "产物"), artefact_id)
+    headers = {
+        "Content-Length": str(found.size_bytes),
+        "X-Content-Type-Options": "nosniff",
+        "Content-Disposition": "attachment",
+    }
+    return StreamingResponse(here.store.chunks(found.sha256), media_type="application/octet-stream", headers=headers)
+
+
+@router.post("/blobs", status_code=201, response_model=BlobView)
+async def upload(
+    request: Request,
+    caller: Annotated[Caller, Depends(Allow("org:blob:write"))],
+    x_content_sha256: Annotated[str | None, Header(max_length=64)] = None,
+) -> JSONResponse:
+    """Upload a tar.gz archive. The same bytes again are the same upload, so this call needs no idempotency key."""
+    here = platform_of(request)
+    incoming = Incoming(here.settings.upload_bytes_max)
+    try:
+        async for data in request.stream():
+            incoming.write(data)
+        view = await run_in_threadpool(_keep, here, incoming, caller, x_content_sha256)
+    finally:
+        incoming.discard()
+    return JSONResponse(view.model_dump(mode="json"), 201)
+
+
+def _keep(here: Platform, incoming: Incoming, caller: Caller, announced: str | None) -> BlobView:
+    digest = incoming.finish(announced)
+    here.store.keep(incoming, digest)
+    with here.database.begin(caller.principal.user_id) as tx:
+        blob = workloads.add_blob(tx, org_id=caller.principal.org_id, sha256=digest, size_bytes=incoming.size_bytes)
+        return BlobView(id=blob.id, sha256=blob.sha256, size_bytes=blob.size_bytes)

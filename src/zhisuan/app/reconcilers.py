@@ -1,0 +1,118 @@
+"""What the platform does by itself: each step is one short transaction that any replica may run at any time.
+
+| step | does |
+| --- | --- |
+| place | gives waiting workloads a place |
+| rate | turns metered windows and tokens into charges |
+| credit | takes back the charges of leases that ended by a fault of site or platform |
+| stop | ends work whose organisation has nothing left to pay with |
+| deployments | closes deployments whose service has ended |
+| silences | notes sites that are not heard from |
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastapi.concurrency import run_in_threadpool
+from sqlalchemy import select
+
+from zhisuan.api import launching
+from zhisuan.api.platform import Platform
+from zhisuan.execution import service as execution
+from zhisuan.execution.tables import Lease
+from zhisuan.ledger import service as ledger
+from zhisuan.ledger.tables import Charge
+from zhisuan.models import service as models
+from zhisuan.supply import service as supply
+from zhisuan.usage.tables import Window
+
+log = logging.getLogger(__name__)
+RATED_AT_ONCE = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """``run`` says whether there may be more to do at once."""
+
+    name: str
+    every_seconds: float
+    run: Callable[[Platform], bool]
+
+
+def place(here: Platform) -> bool:
+    with here.database.begin("placement") as tx:
+        launching.place_pending(tx, here.site_ttl)
+    return False
+
+
+def rate(here: Platform) -> bool:
+    with here.database.begin("rating") as tx:
+        return ledger.rate_pending(tx, RATED_AT_ONCE).charges >= RATED_AT_ONCE
+
+
+def credit(here: Platform) -> bool:
+    """Charges of a faulted lease are taken back once all its windows are rated, so that the credit is whole."""
+    with here.database.begin("credit") as tx:
+        faulted = tx.session.scalars(
+            select(Lease.id)
+            .where(
+                Lease.state == "closed",
+                Lease.fault.is_not(None),
+                Lease.active_from.is_not(None),
+                ~select(Window.id).where(Window.lease_id == Lease.id, ~Window.rated).exists(),
+                select(Charge.id).where(Charge.lease_id == Lease.id, Charge.kind == "time").exists(),
+                ~select(Charge.id).where(Charge.lease_id == Lease.id, Charge.kind == "credit").exists(),
+            )
+            .limit(100)
+            .with_for_update(skip_locked=True)
+        ).all()
+        for lease_id in faulted:
+            ledger.credit_lease(tx, lease_id, "fault of the site or the platform", "platform")
+    return False
+
+
+def stop_unfunded(here: Platform) -> bool:
+    with here.database.begin("budget") as tx:
+        for workload in launching.exhausted_workloads(tx):
+            lease = execution.open_lease(tx, workload.id)
+            if lease is None or lease.state == "offered":
+                execution.cancel(tx, workload, "nothing left to pay with")
+            else:
+                execution.stop_lease(tx, lease)
+    return False
+
+
+def end_deployments(here: Platform) -> bool:
+    with here.database.begin("deployments") as tx:
+        models.end_finished_deployments(tx)
+    return False
+
+
+def silences(here: Platform) -> bool:
+    with here.database.begin("supply") as tx:
+        supply.note_silences(tx, here.site_ttl)
+    return False
+
+
+STEPS = (
+    Step("place", 1.0, place),
+    Step("rate", 1.0, rate),
+    Step("credit", 5.0, credit),
+    Step("stop", 5.0, stop_unfunded),
+    Step("deployments", 2.0, end_deployments),
+    Step("silences", 10.0, silences),
+)
+
+
+async def run_step(here: Platform, step: Step) -> None:
+    """Repeat one step until cancelled; an error is logged and does not end it."""
+    while True:
+        more = False
+        try:
+            more = await run_in_threadpool(step.run, here)
+        except Exception:
+            log.exception("the step %s failed; it runs again in %s s", step.name, step.every_seconds)
+        if not more:
+            await asyncio.sleep(step.every_seconds)

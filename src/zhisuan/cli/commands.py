@@ -1,0 +1,155 @@
+"""All commands: their places, their names and what they are for."""
+
+from zhisuan.base.text import Text
+from zhisuan.cli.text import Help
+from zhisuan.cli.tree import Command, Group, Section
+
+CLI = "zhisuan.cli."
+
+JOBS = Group(
+    "jobs",
+    Help("Jobs and services: list, show, cancel, events, artefacts.", "作业与服务：列表、详情、取消、事件、产物。"),
+    (
+        Command("list", CLI + "jobs:list_jobs", Help("List jobs and services, newest first.", "列出作业与服务，最新的在前。")),
+        Command("show", CLI + "jobs:show_job", Help("Show one with its leases and placement.", "查看详情，包括租约与放置。")),
+        Command("cancel", CLI + "jobs:cancel", Help("End one.", "取消一个作业或服务。")),
+        Command("events", CLI + "jobs:events", Help("Show every change of state, its cause and who made it.", "查看状态变化、原因与操作者。")),
+        Command("artefacts", CLI + "jobs:artefacts", Help("List what it left; fetch it with --download.", "列出产物；用 --download 下载。")),
+    ),
+    default="list",
+)  # fmt: skip
+
+MODELS = Group(
+    "models",
+    Help("Models: register what a job left, serve it, stop it.", "模型：登记作业产物、部署、停止。"),
+    (
+        Command("list", CLI + "registry:list_models", Help("List models and what is served.", "列出模型及部署。")),
+        Command("show", CLI + "registry:show_model", Help("Show a model, its versions and evaluations.", "查看模型的版本与评测。")),
+        Command("register", CLI + "registry:register", Help("Make a version from the artefacts of a job.", "用作业的产物登记一个版本。")),
+        Command("deploy", CLI + "registry:deploy", Help("Serve a version at the gateway.", "将一个版本部署到网关。")),
+        Command("stop", CLI + "registry:stop", Help("Stop serving.", "停止部署。")),
+    ),
+    default="list",
+)  # fmt: skip
+
+SITE = Group(
+    "site",
+    Help("Sites: bring machines in, look at them, take them out.", "站点：接入、查看、下线算力。"),
+    (
+        Command("list", CLI + "sites:list_sites", Help("List sites.", "列出站点。")),
+        Command("show", CLI + "sites:show_site", Help("Show a site with its devices: nominal, published, measured.", "查看站点及设备的标称、公布与实测性能。")),
+        Command("create", CLI + "sites:create", Help("Register a site and get its join token.", "登记站点并取得加入令牌。")),
+        Command("token", CLI + "sites:token", Help("Get a new join token.", "重新获取加入令牌。")),
+        Command("join", "@site-join", Help("Run the agent of a site on this machine.", "在本机运行站点代理。")),
+        Command("verify", CLI + "sites:verify", Help("Accept what a site measured and open it (operator).", "核验站点的实测结果并开放（运营方）。")),
+        Command("open", CLI + "sites:open_site", Help("Let a site take work.", "开放站点接收任务。")),
+        Command("drain", CLI + "sites:drain", Help("Give a site no new work.", "不再向站点派发新任务。")),
+        Command("close", CLI + "sites:close", Help("Close a drained site for good.", "永久关闭已排空的站点。")),
+    ),
+    default="list",
+)  # fmt: skip
+
+KEYS = Group(
+    "keys",
+    Help("API keys.", "API 密钥。"),
+    (
+        Command("list", CLI + "keys:list_keys", Help("List keys.", "列出密钥。")),
+        Command("create", CLI + "keys:create", Help("Make a key; its secret is shown once.", "创建密钥；密钥内容只显示一次。")),
+        Command("revoke", CLI + "keys:revoke", Help("Revoke a key at once.", "立即吊销密钥。")),
+    ),
+    default="list",
+)  # fmt: skip
+
+ORG = Group(
+    "org",
+    Help("Organisations (operator).", "组织（运营方）。"),
+    (
+        Command("list", CLI + "operation:list_organisations", Help("List organisations.", "列出组织。")),
+        Command("create", CLI + "operation:create_organisation", Help("Make an organisation of any kind.", "创建任意类型的组织。")),
+        Command("topup", CLI + "operation:top_up", Help("Book money that has arrived into a tenant's wallet.", "将已到账款项记入租户钱包。")),
+    ),
+    default="list",
+)  # fmt: skip
+
+PRICES = Group(
+    "prices",
+    Help("Price books (operator).", "价目表（运营方）。"),
+    (
+        Command("show", CLI + "operation:show_prices", Help("Show every version there was.", "查看历次价目表。")),
+        Command("publish", CLI + "operation:publish_prices", Help("Publish a price file as a new version.", "发布新版价目表。")),
+    ),
+    default="show",
+)  # fmt: skip
+
+INVOICE = Group(
+    "invoice",
+    Help("Issue invoices (operator).", "开具账单（运营方）。"),
+    (Command("issue", CLI + "operation:issue_invoices", Help("Invoice all that is not billed yet.", "为尚未出账的用量开具账单。")),),
+)  # fmt: skip
+
+ROOT = (
+    Section(
+        Text("This machine", "本机"),
+        (
+            Command("up", "@up", Help("Run the platform here: server, site and gateway.", "在本机运行平台：服务器、站点与网关。")),
+            Command("quickstart", "@quickstart", Help("Take one real order through the whole platform, here.", "在本机完整走一遍真实订单。")),
+            Command("doctor", "@doctor", Help("Say what this machine can do, and how to mend what it cannot.", "检查本机能力，并给出修复办法。")),
+        ),
+    ),
+    Section(
+        Text("Account", "账户"),
+        (
+            Command("login", CLI + "account:login", Help("Sign in with a key, or with address and password.", "用密钥或邮箱密码登录。")),
+            Command("logout", CLI + "account:logout", Help("Sign out and forget the key.", "退出登录并删除本机保存的密钥。")),
+            Command("signup", CLI + "account:sign_up", Help("Make an account: a tenant, or a provider.", "注册租户或提供方账户。")),
+            Command("overview", CLI + "overview:overview", Help("The state of things at a glance.", "总览。")),
+            KEYS,
+        ),
+    ),
+    Section(
+        Text("Work", "任务"),
+        (
+            Command("quote", CLI + "launching:quote", Help("What a workload file would cost, and where it could run.", "查询工作负载的价格与可用站点。")),
+            Command("launch", CLI + "launching:launch", Help("Run a workload file and follow it to its end.", "启动工作负载并跟踪到结束。")),
+            JOBS,
+            Command("logs", CLI + "jobs:logs", Help("Show what a job wrote; -f goes on following.", "查看输出；-f 持续跟踪。")),
+            Command("cancel", CLI + "jobs:cancel", Help("End a job or service.", "取消作业或服务。")),
+            Command("why", CLI + "jobs:why", Help("Why a job is where it is, or waits, and what would help.", "解释放置或等待的原因及解决办法。")),
+        ),
+    ),
+    Section(
+        Text("Models", "模型"),
+        (
+            MODELS,
+            Command("chat", CLI + "chat:chat", Help("Talk to a model through the gateway.", "通过网关与模型对话。")),
+        ),
+    ),
+    Section(
+        Text("Money", "费用"),
+        (
+            Command("catalog", CLI + "money:catalog", Help("Public prices, packs and device classes.", "公开价格、算力包与设备型号。")),
+            Command("wallet", CLI + "money:wallet", Help("What there is to spend.", "查看可用余额与额度。")),
+            Command("buy", CLI + "money:buy", Help("Buy a pack of the catalogue from the wallet.", "用钱包余额购买算力包。")),
+            Command("bill", CLI + "bill:bill", Help("The bill of a month, an invoice, or single charges.", "月度账单、单张账单或明细。")),
+            Command("trace", CLI + "trace:trace", Help("The whole chain through any record.", "追溯任一记录的完整链条。")),
+        ),
+    ),
+    Section(
+        Text("Supply", "供给"),
+        (
+            SITE,
+            Command("earnings", CLI + "sites:earnings", Help("What a provider has earned.", "提供方收益。")),
+        ),
+    ),
+    Section(
+        Text("Operator", "运营"),
+        (
+            ORG,
+            PRICES,
+            INVOICE,
+            Command("settle", CLI + "operation:settle", Help("Split an invoice between providers and platform.", "在提供方与平台之间结算一张账单。")),
+            Command("payout", CLI + "operation:payout", Help("Record a payment made to a provider.", "登记向提供方的付款。")),
+            Command("checks", CLI + "operation:checks", Help("Check the books.", "账务核对。")),
+        ),
+    ),
+)  # fmt: skip

@@ -1,0 +1,210 @@
+"""``jobs``, ``logs``, ``cancel``, ``why``."""
+
+import sys
+from collections import deque
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from zhisuan.cli.figures import NONE, count, milli, moment, percent, time_of_day
+from zhisuan.cli.follow import follow
+from zhisuan.cli.output import Screen, items, print_json, show, style_of
+from zhisuan.cli.params import JsonFlag, Limit, WorkloadId
+from zhisuan.cli.placing import draw_placement, price_line
+from zhisuan.cli.session import connect
+from zhisuan.cli.text import opt, say, state, t
+
+if TYPE_CHECKING:
+    from zhisuan.sdk.types import Why, WorkloadDetail
+
+
+def list_jobs(
+    state_name: Annotated[
+        str | None,
+        opt(
+            "--state",
+            metavar="STATE",
+            en="Only those in this state: pending, placed, starting, running, succeeded, failed, cancelled.",
+            zh="只列出此状态：pending、placed、starting、running、succeeded、failed、cancelled。",
+        ),
+    ] = None,
+    kind: Annotated[
+        str | None,
+        opt(
+            "--kind",
+            metavar="job|service",
+            en="Only jobs, or only services.",
+            zh="只列出作业（job）或服务（service）。",
+        ),
+    ] = None,
+    limit: Limit = 50,
+    as_json: JsonFlag = False,
+) -> None:
+    with connect() as client:
+        found = list(islice(client.workloads(state=state_name, kind=kind), limit))
+
+    def draw(screen: Screen) -> None:
+        if not found:
+            screen.note(
+                t(
+                    "Nothing here yet; 'zhisuan launch FILE' starts a job.",
+                    "暂无内容；用 zhisuan launch FILE 启动作业。",
+                )
+            )
+            return
+        screen.table(
+            "!id name !state >progress !created",
+            [(w.id, w.name, state(w.state), percent(w.progress_ppm), time_of_day(w.created_at)) for w in found],
+            [style_of(w.state) for w in found],
+        )
+
+    show(as_json, items(found), draw)
+
+
+def show_job(workload_id: WorkloadId, as_json: JsonFlag = False) -> None:
+    with connect() as client:
+        found = client.workload(workload_id)
+    show(as_json, found.as_json(), lambda screen: _draw_detail(screen, found))
+
+
+def _draw_detail(screen: Screen, w: "WorkloadDetail") -> None:
+    asked = w.resources
+    facts = [
+        (t("Id", "编号"), w.id),
+        (t("Name", "名称"), f"{w.name} ({state(w.kind)})"),
+        (t("State", "状态"), state(w.state)),
+        (t("Progress", "进度"), f"{percent(w.progress_ppm)} {w.progress_message or ''}".strip()),
+        (t("Created", "创建"), moment(w.created_at)),
+        (t("Started", "开始"), moment(w.started_at)),
+        (t("Ended", "结束"), moment(w.ended_at)),
+        (t("Exit status", "退出码"), count(w.exit_code)),
+        (t("Message", "信息"), " ".join(p for p in (w.reason, w.message) if p) or NONE),
+        (t("Price", "价格"), price_line(None, w.rate_udu_per_hour, w.price_e8_per_du)),
+    ]
+    if asked:
+        cards = ", ".join(f"{a[0]}:{a[1]}" if isinstance(a, list) else str(a) for a in asked.accelerators or ())
+        facts.append(
+            (t("Asked for", "申请资源"), f"{milli(asked.cpus_milli)} CPU, {asked.memory_mib} MiB {cards}".strip())
+        )
+    screen.facts(facts)
+    if w.leases:
+        screen.line()
+        screen.table(
+            "!id >generation site node !state >seconds",
+            [
+                (
+                    lease.id,
+                    str(lease.generation),
+                    lease.site_name,
+                    lease.node_hostname or "",
+                    state(lease.state),
+                    count(lease.seconds),
+                )
+                for lease in w.leases
+            ],
+        )
+    if w.placement:
+        screen.line()
+        draw_placement(screen, w.placement)
+
+
+def cancel(workload_id: WorkloadId, as_json: JsonFlag = False) -> None:
+    with connect() as client:
+        found = client.cancel(workload_id)
+
+    def draw(screen: Screen) -> None:
+        if found.ended:
+            screen.line(f"{found.id} {state(found.state)}")
+        else:
+            screen.line(t(f"{found.id} is being stopped.", f"正在停止 {found.id}。"))
+
+    show(as_json, found.as_json(), draw)
+
+
+def events(workload_id: WorkloadId, as_json: JsonFlag = False) -> None:
+    with connect() as client:
+        found = client.workload(workload_id).events
+
+    def draw(screen: Screen) -> None:
+        screen.table(
+            ">number !at !state cause actor",
+            [(str(e.number), time_of_day(e.at), state(e.state), e.cause or "", e.actor or "") for e in found],
+        )
+
+    show(as_json, items(found), draw)
+
+
+def artefacts(
+    workload_id: WorkloadId,
+    download: Annotated[
+        Path | None,
+        opt("--download", metavar="DIR", en="Fetch them all into this folder.", zh="全部下载到此文件夹。"),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    with connect() as client:
+        found = list(client.artefacts(workload_id))
+        fetched = [str(client.download(a, download)) for a in found] if download else []
+    document = items(found)
+    if download:
+        document["files"] = fetched
+
+    def draw(screen: Screen) -> None:
+        if not found:
+            screen.note(t("It has left no artefacts.", "没有产物。"))
+            return
+        screen.table("path >size !sha256", [(a.path, str(a.size_bytes), a.sha256) for a in found])
+        if download:
+            screen.note(t(f"{len(fetched)} files are in {download}.", f"{len(fetched)} 个文件已下载到 {download}。"))
+
+    show(as_json, document, draw)
+
+
+def logs(
+    workload_id: WorkloadId,
+    follow_on: Annotated[bool, opt("--follow", "-f", en="Go on until it is over.", zh="持续跟踪直到结束。")] = False,
+    tail: Annotated[
+        int | None, opt("--tail", metavar="N", min=0, en="Begin with the last N lines.", zh="从最后 N 行开始。")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    with connect() as client:
+        kept: deque[str] = deque(maxlen=tail)
+        rest, last = "", None
+        for last in client.log_parts(workload_id):
+            if tail is None and not as_json:
+                sys.stdout.write(last.text)
+                continue
+            *lines, rest = (rest + last.text).split("\n")
+            kept.extend(line + "\n" for line in lines)
+        if rest:
+            kept.append(rest)
+        if not as_json:
+            sys.stdout.writelines(kept)
+            sys.stdout.flush()
+        offset = last.next_offset if last else 0
+        complete = bool(last and last.complete)
+        if follow_on and not complete:
+            follow(client, workload_id, sys.stderr if as_json else sys.stdout, offset=offset)
+            if as_json:
+                more = list(client.log_parts(workload_id, offset=offset))
+                kept.extend(part.text for part in more)
+                offset, complete = more[-1].next_offset, more[-1].complete
+        if as_json:
+            print_json({"id": workload_id, "text": "".join(kept), "next_offset": offset, "complete": complete})
+
+
+def why(workload_id: WorkloadId, as_json: JsonFlag = False) -> None:
+    with connect() as client:
+        found = client.why(workload_id)
+    show(as_json, found.as_json(), lambda screen: _draw_why(screen, workload_id, found))
+
+
+def _draw_why(screen: Screen, workload_id: str, found: "Why") -> None:
+    screen.line(f"{workload_id} {state(found.state)}", style_of(found.state))
+    screen.line(say(found.reason))
+    for step in found.unblock:
+        screen.line(t(f"What would help: {say(step)}", f"解决办法：{say(step)}"))
+    if found.placement:
+        screen.line()
+        draw_placement(screen, found.placement)

@@ -1,0 +1,81 @@
+"""Options and arguments that many commands take."""
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from zhisuan.base.clock import SHANGHAI
+from zhisuan.cli.errors import usage_error
+from zhisuan.cli.text import arg, opt, t
+
+JsonFlag = Annotated[bool, opt("--json", en="Print one JSON document.", zh="输出一个 JSON 文档。")]
+Limit = Annotated[int, opt("--limit", metavar="N", min=1, en="Show at most this many.", zh="最多显示的条数。")]
+WorkloadId = Annotated[
+    str, arg("Id of a job or service (job_… or svc_…).", "作业或服务的编号（job_… 或 svc_…）。", metavar="ID")
+]
+Project = Annotated[
+    str | None, opt("--project", metavar="PROJECT", en="Project, by id or name.", zh="项目编号或名称。")
+]
+Envs = Annotated[
+    list[str] | None,
+    opt(
+        "--env",
+        metavar="K=V",
+        en="Set a variable of the file's envs; can be given many times.",
+        zh="设置文件 envs 中的变量；可多次使用。",
+    ),
+]
+PasswordStdin = Annotated[
+    bool,
+    opt(
+        "--password-stdin",
+        en="Read the password from standard input instead of asking.",
+        zh="从标准输入读取密码，不再询问。",
+    ),
+]
+
+
+def envs_of(pairs: list[str] | None) -> dict[str, str]:
+    """``K=V`` pairs as a mapping. Raises ``InvalidInput`` for one without ``=``."""
+    found: dict[str, str] = {}
+    for pair in pairs or []:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise usage_error(f"--env {pair}: it is written NAME=VALUE.", f"--env {pair}：应写成 名称=值。")
+        found[name] = value
+    return found
+
+
+def time_of(text: str | None, option: str) -> datetime | None:
+    """An ISO 8601 time; without a zone it is Asia/Shanghai. Raises ``InvalidInput``."""
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise usage_error(
+            f"{option} {text}: this is no time; write it like 2026-08-01 or 2026-08-01T12:00:00+08:00.",
+            f"{option} {text}：不是有效时间；请写成 2026-08-01 或 2026-08-01T12:00:00+08:00。",
+        ) from error
+    return at if at.tzinfo else at.replace(tzinfo=SHANGHAI)
+
+
+def read_password(from_stdin: bool, *, confirm: bool = False) -> str:
+    """The password, from standard input or asked for without showing it. Raises ``InvalidInput`` when there is nobody to
+    ask."""
+    if from_stdin:
+        return typer.get_text_stream("stdin").readline().rstrip("\n")
+    return ask(t("Password", "密码"), hidden=True, confirm=confirm, otherwise="--password-stdin")
+
+
+def ask(label: str, *, otherwise: str, hidden: bool = False, confirm: bool = False) -> str:
+    """Ask the person at the terminal. Raises ``InvalidInput`` naming the option when there is none."""
+    if not typer.get_text_stream("stdin").isatty():
+        raise usage_error(
+            f"{label} is missing and there is no terminal to ask at; give {otherwise}.",
+            f"缺少{label}，且没有终端可供询问；请使用 {otherwise}。",
+        )
+    again = t("Once more", "再次输入") if confirm else False
+    answer: str = typer.prompt(label, hide_input=hidden, confirmation_prompt=again, err=True)
+    return answer

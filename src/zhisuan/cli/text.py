@@ -1,0 +1,205 @@
+"""The reader's language, and the words that come back in many places.
+
+``ZHISUAN_LANG`` decides, else ``LC_ALL``, ``LC_MESSAGES``, ``LANG``: Chinese for ``zh…``, English for all else.
+"""
+
+import os
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any
+
+import typer
+
+from zhisuan.base.text import Text
+
+_language: ContextVar[str] = ContextVar("zhisuan_cli_language", default="en")
+
+
+def language_of(environ: Mapping[str, str]) -> str:
+    """``zh`` or ``en`` by the environment."""
+    for name in ("ZHISUAN_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
+        if environ.get(name):
+            return "zh" if environ[name].lower().startswith("zh") else "en"
+    return "en"
+
+
+def use_language(language: str) -> None:
+    _language.set(language)
+
+
+def language() -> str:
+    return _language.get()
+
+
+def t(en: str, zh: str) -> str:
+    """The one of two texts that the reader wants."""
+    return zh if language() == "zh" else en
+
+
+def say(text: Text | None) -> str:
+    return text.in_language(language()) if text else ""
+
+
+class Help(str):
+    """A help text in both languages: an English string that knows its Chinese."""
+
+    __slots__ = ("zh",)
+    zh: str
+
+    def __new__(cls, en: str, zh: str) -> "Help":
+        made = super().__new__(cls, en)
+        made.zh = zh
+        return made
+
+
+def opt(*declarations: str, en: str, zh: str, **more: Any) -> Any:
+    """An option with help in both languages."""
+    return typer.Option(*declarations, help=Help(en, zh), **more)
+
+
+def arg(en: str, zh: str, **more: Any) -> Any:
+    """An argument with help in both languages."""
+    return typer.Argument(help=Help(en, zh), **more)
+
+
+def in_reader_language(help_text: str | None) -> str:
+    """A help text for the reader; a plain one, of a command from elsewhere, stays as it is."""
+    return help_text.zh if isinstance(help_text, Help) and language() == "zh" else str(help_text or "")
+
+
+WORDS: dict[str, Text] = {
+    "id": Text("ID", "编号"),
+    "name": Text("NAME", "名称"),
+    "state": Text("STATE", "状态"),
+    "kind": Text("KIND", "类型"),
+    "progress": Text("PROGRESS", "进度"),
+    "created": Text("CREATED (UTC+8)", "创建时间（UTC+8）"),
+    "at": Text("TIME (UTC+8)", "时间（UTC+8）"),
+    "issued": Text("ISSUED (UTC+8)", "开具时间（UTC+8）"),
+    "effective": Text("IN FORCE FROM (UTC+8)", "生效时间（UTC+8）"),
+    "expires": Text("EXPIRES (UTC+8)", "到期（UTC+8）"),
+    "revoked": Text("REVOKED (UTC+8)", "吊销时间（UTC+8）"),
+    "rank": Text("#", "序"),
+    "site": Text("SITE", "站点"),
+    "node": Text("NODE", "节点"),
+    "hour": Text("YUAN/HOUR", "元/小时"),
+    "carbon_hour": Text("gCO2e/HOUR", "克CO2e/小时"),
+    "generation": Text("GEN", "代次"),
+    "seconds": Text("SECONDS", "秒"),
+    "quantity": Text("度", "度"),
+    "left": Text("LEFT 度", "剩余度"),
+    "cash": Text("CASH YUAN", "现金（元）"),
+    "value": Text("VALUE YUAN", "价值（元）"),
+    "amount": Text("YUAN", "金额（元）"),
+    "fee": Text("FEE YUAN", "平台费（元）"),
+    "carbon": Text("gCO2e", "克CO2e"),
+    "tokens": Text("TOKENS", "Token"),
+    "purse": Text("PURSE", "支付来源"),
+    "rule": Text("RULE", "计价规则"),
+    "cause": Text("CAUSE", "原因"),
+    "actor": Text("BY", "操作者"),
+    "path": Text("PATH", "路径"),
+    "size": Text("BYTES", "字节"),
+    "sha256": Text("SHA-256", "SHA-256"),
+    "version": Text("VERSION", "版本"),
+    "latest": Text("LATEST", "最新版本"),
+    "deployed": Text("SERVED", "已部署"),
+    "model": Text("MODEL", "模型"),
+    "address": Text("ADDRESS", "地址"),
+    "role": Text("ROLE", "角色"),
+    "hint": Text("ENDS IN", "尾号"),
+    "region": Text("REGION", "地区"),
+    "reachable": Text("REACHABLE", "可达"),
+    "provider": Text("PROVIDER", "提供方"),
+    "device": Text("DEVICE", "设备"),
+    "capacity": Text("CAPACITY", "容量"),
+    "used": Text("IN USE", "已用"),
+    "health": Text("HEALTH", "健康"),
+    "nominal": Text("NOMINAL TFLOPS", "标称 TFLOPS"),
+    "published": Text("PUBLISHED 度/H", "公布 度/小时"),
+    "measured": Text("MEASURED TFLOPS", "实测 TFLOPS"),
+    "product": Text("PRODUCT", "产品"),
+    "class": Text("CLASS", "型号编号"),
+    "rate": Text("度/HOUR", "度/小时"),
+    "number": Text("NO.", "序号"),
+    "month": Text("MONTH", "账期"),
+    "title": Text("WHAT", "项目"),
+    "check": Text("CHECK", "检查项"),
+    "ok": Text("OK", "结果"),
+    "detail": Text("DETAIL", "说明"),
+    "party": Text("PARTY", "收款方"),
+    "invoice": Text("INVOICE", "账单"),
+    "reference": Text("REFERENCE", "凭据号"),
+    "email": Text("E-MAIL", "邮箱"),
+}
+
+STATES: dict[str, Text] = {
+    "pending": Text("pending", "等待中"),
+    "placed": Text("placed", "已放置"),
+    "starting": Text("starting", "启动中"),
+    "running": Text("running", "运行中"),
+    "succeeded": Text("succeeded", "已成功"),
+    "failed": Text("failed", "已失败"),
+    "cancelled": Text("cancelled", "已取消"),
+    "offered": Text("offered", "已派发"),
+    "accepted": Text("accepted", "已接收"),
+    "active": Text("active", "运行中"),
+    "ending": Text("ending", "结束中"),
+    "closed": Text("closed", "已关闭"),
+    "invited": Text("invited", "已邀请"),
+    "joining": Text("joining", "加入中"),
+    "verified": Text("verified", "已核验"),
+    "open": Text("open", "开放"),
+    "draining": Text("draining", "排空中"),
+    "ready": Text("ready", "就绪"),
+    "not_ready": Text("not ready", "未就绪"),
+    "ended": Text("ended", "已结束"),
+    "waiting": Text("waiting", "等待中"),
+    "free": Text("free quota", "免费额度"),
+    "pack": Text("pack", "算力包"),
+    "wallet": Text("wallet", "钱包"),
+    "arrears": Text("arrears", "欠费"),
+    "job": Text("job", "作业"),
+    "service": Text("service", "服务"),
+    "time": Text("compute", "算力时长"),
+    "credit": Text("credit", "抵扣"),
+    "platform": Text("platform", "平台"),
+    "provider": Text("provider", "提供方"),
+    "tenant": Text("tenant", "租户"),
+    "operator": Text("operator", "运营方"),
+    "city": Text("city", "城市"),
+}
+
+STATIONS: dict[str, Text] = {
+    "supply": Text("Supply", "供给"),
+    "catalogue": Text("Catalogue", "目录与报价"),
+    "workload": Text("Workload", "工作负载"),
+    "placement": Text("Placement", "放置"),
+    "lease": Text("Lease", "租约"),
+    "execution": Text("Execution", "执行"),
+    "usage": Text("Usage", "用量"),
+    "charge": Text("Charge", "计费"),
+    "invoice": Text("Invoice", "账单"),
+    "settlement": Text("Settlement", "结算"),
+    "carbon": Text("Carbon", "碳排放"),
+}
+
+
+def word(key: str) -> str:
+    """A column or label by its key."""
+    return say(WORDS[key])
+
+
+def state(key: str | None) -> str:
+    """A state, purse or kind as the reader calls it; one that is not known here stays as it came."""
+    if not key:
+        return "–"
+    return say(STATES[key]) if key in STATES else key
+
+
+def yes_no(value: bool) -> str:
+    return t("yes", "是") if value else t("no", "否")
+
+
+def environment_language() -> str:
+    return language_of(os.environ)

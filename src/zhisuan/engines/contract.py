@@ -1,0 +1,220 @@
+"""The one contract every engine driver keeps (local sandbox, Slurm, Ray, …).
+
+A *run* is one generation of one lease. An engine holds any number of runs and outlives nothing but its own root:
+every method may be called from another process, after a crash or a restart, and gives the same answer.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class FileMount:
+    """A tar.gz archive unpacked, as the run's own writable copy, at ``target``.
+
+    ``target`` is absolute, or relative to the work folder (``~/x`` means ``x``: the work folder is the home folder).
+    The archive must stay in place until the run has left ``preparing``.
+    """
+
+    archive: Path
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePort:
+    """The TCP port the work listens on, inside its own network namespace."""
+
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class AcceleratorGrant:
+    """One accelerator of the host given to the run. ``index`` is the host's device number, ``uuid`` the vendor's id."""
+
+    vendor: str
+    index: int
+    uuid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """What to run and within which limits.
+
+    ``setup`` and ``run`` are bash scripts; ``setup`` stops at its first failing command. ``env`` is the run's whole
+    environment beside what the engine itself sets. ``cpus_milli`` is thousandths of a core. ``max_seconds`` counts
+    from the first instruction of ``setup`` or ``run``.
+    """
+
+    lease_id: str
+    generation: int
+    setup: str | None
+    run: str
+    env: Mapping[str, str]
+    cpus_milli: int
+    memory_mib: int
+    accelerators: tuple[AcceleratorGrant, ...] = ()
+    max_seconds: int | None = None
+    workdir_archive: Path | None = None
+    mounts: tuple[FileMount, ...] = ()
+    service: ServicePort | None = None
+
+
+class RunPhase(StrEnum):
+    """``preparing``: unpacking and ``setup``; ``running``: ``run``; ``exited``: nothing of it is left running."""
+
+    preparing = "preparing"
+    running = "running"
+    exited = "exited"
+
+
+class ExitReason(StrEnum):
+    """Why a run ended.
+
+    ``completed``: ``run`` ended with 0. ``failed``, ``setup_failed``: the script ended otherwise. ``out_of_memory``:
+    the memory limit was reached (the whole run ends with the first process the kernel kills). ``timed_out``:
+    ``max_seconds``. ``cancelled``: stopped, also before it began. ``orphaned``: no agent for too long. ``lost``: the
+    site lost it (its supervisor or the host died). ``start_failed``: nothing of the tenant's ran; the message says
+    whether the host or an archive was at fault.
+    """
+
+    completed = "completed"
+    failed = "failed"
+    setup_failed = "setup_failed"
+    out_of_memory = "out_of_memory"
+    timed_out = "timed_out"
+    cancelled = "cancelled"
+    orphaned = "orphaned"
+    lost = "lost"
+    start_failed = "start_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The last line the work wrote to ``$ZHISUAN_PROGRESS``: ``{"fraction": 0.5, "message": "…", …}``.
+
+    ``fraction_ppm`` is 0 to 1,000,000; ``extra`` holds the line's other keys as plain JSON values.
+    """
+
+    fraction_ppm: int | None
+    message: str | None
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What is known of a run.
+
+    ``started_at`` is when the tenant's first instruction (of ``setup``, else of ``run``) began and ``ended_at`` when
+    the last process was gone; both UTC, to the millisecond. ``started_at`` is None when nothing of the tenant's ran.
+    An exited observation never changes again.
+    """
+
+    lease_id: str
+    generation: int
+    phase: RunPhase
+    started_at: datetime | None
+    ended_at: datetime | None
+    exit_code: int | None
+    signal: int | None
+    reason: ExitReason | None
+    message: str | None
+    cpu_seconds_milli: int
+    memory_peak_bytes: int
+    progress: Progress | None
+
+
+class IsolationLevel(StrEnum):
+    """``sandbox``: own uid, namespaces, memory and process limits; ``user_sandbox``: namespaces, but not all of the
+    rest; ``none``: an ordinary process of the host."""
+
+    sandbox = "sandbox"
+    user_sandbox = "user_sandbox"
+    none = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something this host lacks, and how to mend it."""
+
+    code: str
+    message_en: str
+    message_zh: str
+    remedy_en: str
+    remedy_zh: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineReport:
+    """What this engine can do here.
+
+    ``version`` names the program that isolates or schedules, or is empty when there is none. ``limits`` says which
+    limits of a ``RunSpec`` are really enforced: keys ``memory``, ``cpu``, ``pids`` (true or false) and
+    ``cgroup_version`` (1, 2 or None).
+    """
+
+    engine: str
+    version: str
+    isolation: IsolationLevel
+    limits: Mapping[str, bool | int | None]
+    problems: tuple[Problem, ...]
+
+
+class Engine(Protocol):
+    """All methods may block for some tens of milliseconds and may be called from any thread."""
+
+    def preflight(self) -> EngineReport:
+        """Look at the host. Changes nothing but clears what dead runs left behind."""
+        ...
+
+    def start(self, spec: RunSpec) -> None:
+        """Begin a run; once per lease and generation however often it is called.
+
+        A higher generation first ends the lower ones of its lease.
+
+        Raises: InvalidSpec, StaleGeneration (a higher generation is here), IsolationUnavailable, StartRefused.
+        When it raises, nothing of the run is left.
+        """
+        ...
+
+    def observe(self, lease_id: str, generation: int) -> Observation:
+        """Raises UnknownRun when the run is not here: never started, or removed."""
+        ...
+
+    def list(self) -> list[tuple[str, int]]:
+        """Every run held, ended ones too, until removed; sorted."""
+        ...
+
+    def stop(self, lease_id: str, generation: int, grace_seconds: int) -> None:
+        """Ask the run to end: SIGTERM to all its processes, and SIGKILL after ``grace_seconds``. Does not wait.
+
+        A second call may shorten the grace. On a run that is not here it leaves a mark, so that a start that
+        arrives later never begins. On an ended run it does nothing.
+        """
+        ...
+
+    def read_log(self, lease_id: str, generation: int, offset: int, limit: int) -> bytes:
+        """Bytes of the combined output from ``offset``, at most ``limit``; empty at the end. Raises UnknownRun."""
+        ...
+
+    def artifacts_dir(self, lease_id: str, generation: int) -> Path:
+        """The folder the work saw as ``$ZHISUAN_ARTIFACTS``. Raises UnknownRun.
+
+        Its content is the tenant's: read it only through ``engines.artifacts``, which follows no link.
+        """
+        ...
+
+    def service_socket(self, lease_id: str, generation: int) -> Path | None:
+        """The unix socket that leads to the run's service port, or None when it has none. Raises UnknownRun."""
+        ...
+
+    def keepalive(self) -> None:
+        """Say that the site agent lives. Without it for long enough, runs end as ``orphaned``."""
+        ...
+
+    def remove(self, lease_id: str, generation: int) -> None:
+        """Forget an ended run and delete all it left; nothing to do when it is not here. Raises RunStillActive."""
+        ...

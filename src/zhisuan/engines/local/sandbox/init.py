@@ -1,0 +1,199 @@
+"""The first process inside the sandbox: unpacks, runs ``setup`` and ``run``, forwards the stop, reports to the supervisor.
+
+It is process 1 of the sandbox's own process namespace: when it ends, for whatever reason, the kernel kills all the
+rest. Without a sandbox (``pid1`` is 0) it answers for its process group only.
+
+Supervisor → here: one pipe; the byte ``T`` means SIGTERM to all, its end means that the supervisor is dead.
+Here → supervisor: one pipe of record lines: ``hello``, ``refused=why``, ``setup``, ``run``, ``exit=phase code signal``.
+"""
+
+import os
+import select
+
+from zhisuan.engines.local import records
+
+EVENT_FD = 3
+CONTROL_FD = 4
+LISTEN_FD = 5
+ARCHIVE_FD_FIRST = 6
+
+_SIGKILL, _SIGPIPE, _SIGTERM, _SIGXFSZ = 9, 13, 15, 25
+_TICK_MS = 1000
+_STOPPING_TICK_MS = 20
+
+
+class Job:
+    """The job record the engine wrote for this sandbox; see ``plan.py`` for its keys."""
+
+    def __init__(self, pairs: records.Pairs) -> None:
+        single = dict(pairs)
+        self.work = single["work"]
+        self.bash = single["bash"]
+        self.run = single["run"]
+        self.setup = single.get("setup")
+        self.port = int(single["port"]) if "port" in single else None
+        self.pid1 = single["pid1"] == "1"
+        self.archive_bytes_max = int(single["archive_bytes_max"])
+        self.archive_entries_max = int(single["archive_entries_max"])
+        self.processes_max = int(single["processes_max"]) if "processes_max" in single else None
+        self.archives = [value.split("\t", 2) for key, value in pairs if key == "archive"]
+        self.env = dict(value.split("=", 1) for key, value in pairs if key == "env")
+
+
+def _event(name: str, text: str = "") -> None:
+    os.write(EVENT_FD, records.encode([(name, text)]))
+
+
+class Init:
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.stopping = False
+        self.main: int | None = None
+        self.main_status: int | None = None
+        self.relay: int | None = None
+        self.poll = select.poll()
+        self.poll.register(CONTROL_FD, select.POLLIN | select.POLLHUP)
+
+    def work(self) -> None:
+        """Everything, in order; returns when the sandbox may end."""
+        _event("hello")
+        if self.job.archives and not self._unpack():
+            return
+        self._look(0)
+        if self.job.setup and not self.stopping:
+            _event("setup")
+            code, signal = self._script(self.job.setup, stop_at_error=True)
+            if (code, signal) != (0, 0):
+                _event("exit", f"setup {code} {signal}")
+                return
+        if not self.stopping:
+            _event("run")
+            code, signal = self._script(self.job.run, stop_at_error=False)
+            _event("exit", f"run {code} {signal}")
+        if self.stopping:
+            self._wait_for_the_others()
+
+    def _unpack(self) -> bool:
+        from zhisuan.engines.local.sandbox.unpack import ArchiveRefused, Budget, open_folder, split_name, unpack
+
+        budget = Budget(self.job.archive_bytes_max, self.job.archive_entries_max)
+        for index, (name, base, below) in enumerate(self.job.archives):
+            base_fd = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                target_fd = open_folder(base_fd, split_name(below))
+                try:
+                    unpack(ARCHIVE_FD_FIRST + index, target_fd, budget)
+                finally:
+                    os.close(target_fd)
+            except ArchiveRefused as error:
+                _event("refused", f"{name}: {error}")
+                return False
+            finally:
+                os.close(base_fd)
+        return True
+
+    def _script(self, path: str, *, stop_at_error: bool) -> tuple[int, int]:
+        """(exit code, signal) of one bash script; one of the two is 0."""
+        arguments = ["bash", *(["-e"] if stop_at_error else []), path]
+        self.main_status = None
+        self.main = os.posix_spawn(
+            self.job.bash, arguments, self.job.env, setsid=True, setsigdef=[_SIGPIPE, _SIGXFSZ]
+        )
+        ended = os.pidfd_open(self.main)
+        self.poll.register(ended, select.POLLIN)
+        try:
+            while self.main_status is None:
+                self._keep_relay()
+                self._look(_TICK_MS)
+                self._reap()
+        finally:
+            self.poll.unregister(ended)
+            os.close(ended)
+        if not self.job.pid1:
+            self._signal_all(_SIGKILL)
+        if os.WIFSIGNALED(self.main_status):
+            return 0, os.WTERMSIG(self.main_status)
+        return os.WEXITSTATUS(self.main_status), 0
+
+    def _look(self, timeout_ms: int) -> None:
+        """Wait for the supervisor's word or the main process's end."""
+        for fd, _ in self.poll.poll(timeout_ms):
+            if fd == CONTROL_FD:
+                if not os.read(CONTROL_FD, 64):
+                    self._signal_all(_SIGKILL)
+                    os._exit(0)
+                self.stopping = True
+                self._signal_all(_SIGTERM)
+
+    def _signal_all(self, signal: int) -> None:
+        """To all processes of the sandbox but this one; without a sandbox, to the script's process group."""
+        try:
+            if self.job.pid1:
+                os.kill(-1, signal)
+            elif self.main is not None:
+                os.killpg(self.main, signal)
+        except ProcessLookupError:
+            return
+
+    def _reap(self) -> bool:
+        """Collect what has ended; False when there are no children at all."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return False
+            if pid == 0:
+                return True
+            if pid == self.main:
+                self.main_status = status
+            elif pid == self.relay:
+                self.relay = None
+
+    def _wait_for_the_others(self) -> None:
+        """After a stop, background processes have the rest of the grace too; the supervisor cuts it short."""
+        if self.relay is not None:
+            os.kill(self.relay, _SIGKILL)
+        while self._reap():
+            self._look(_STOPPING_TICK_MS)
+
+    def _keep_relay(self) -> None:
+        """Start the relay, and again if the work killed it (``pkill python`` is a habit)."""
+        if self.job.port is None or self.relay is not None or self.stopping:
+            return
+        try:
+            pid = os.fork()
+        except OSError:
+            return
+        if pid:
+            self.relay = pid
+            return
+        try:
+            os.close(EVENT_FD)
+            os.close(CONTROL_FD)
+            from zhisuan.engines.local.sandbox.relay import serve
+
+            serve(LISTEN_FD, self.job.port)
+        finally:
+            os._exit(1)
+
+
+def _limit_processes(count: int) -> None:
+    """A second line where no control group counts processes: the kernel counts them per user namespace."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_NPROC, (count, count))
+
+
+def main(job_path: str) -> None:
+    pairs = records.read(job_path)
+    if pairs is None:
+        raise SystemExit(f"{job_path}: no job record")
+    job = Job(pairs)
+    archive_fds = range(ARCHIVE_FD_FIRST, ARCHIVE_FD_FIRST + len(job.archives))
+    for fd in (EVENT_FD, CONTROL_FD, *([LISTEN_FD] if job.port is not None else []), *archive_fds):
+        os.set_inheritable(fd, False)
+    os.umask(0o022)
+    os.chdir(job.work)
+    if job.processes_max is not None:
+        _limit_processes(job.processes_max)
+    Init(job).work()

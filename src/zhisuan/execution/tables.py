@@ -1,0 +1,105 @@
+"""Leases: the right of one workload to devices of one site for a time, and what became of it."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from zhisuan.base.db import Table
+
+
+class PlacementRecord(Table):
+    """One decision: what was compared and why this was chosen (or why nothing was)."""
+
+    __tablename__ = "execution_placement"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workload_id: Mapped[str] = mapped_column(index=True)
+    at: Mapped[datetime]
+    chosen_site_id: Mapped[str | None]
+    plan: Mapped[dict[str, Any]]
+
+
+class Lease(Table):
+    """``offered → accepted → active → ending → closed``. Only ``[active_from, active_to)`` is charged, whole seconds.
+
+    ``offer`` is the message for the agent without what changes. ``fault`` names who ended it early when it was not the
+    work itself: platform or provider; such leases are not charged. Power, PUE and region are those of the placement, so that
+    energy and carbon of a lease never change after the fact.
+    """
+
+    __tablename__ = "execution_lease"
+    __table_args__ = (
+        UniqueConstraint("workload_id", "generation"),
+        CheckConstraint("state IN ('offered','accepted','active','ending','closed')", name="state"),
+        CheckConstraint("active_to IS NULL OR active_to >= active_from", name="active_span"),
+        Index("ix_execution_lease_site_open", "site_id", postgresql_where=text("state <> 'closed'")),
+        Index(None, "org_id", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workload_id: Mapped[str]
+    generation: Mapped[int]
+    org_id: Mapped[str]
+    site_id: Mapped[str]
+    provider_id: Mapped[str]
+    node_id: Mapped[str]
+    placement_id: Mapped[str]
+    quote_id: Mapped[str]
+    state: Mapped[str]
+    desired: Mapped[str]
+    offer: Mapped[dict[str, Any]]
+    rate_udu_per_hour: Mapped[int]
+    power_milliwatts: Mapped[int]
+    pue_milli: Mapped[int]
+    region: Mapped[str]
+    offered_at: Mapped[datetime]
+    accepted_at: Mapped[datetime | None]
+    active_from: Mapped[datetime | None]
+    active_to: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]
+    ready: Mapped[bool | None]
+    exit_code: Mapped[int | None]
+    reason: Mapped[str | None]
+    message: Mapped[str | None]
+    fault: Mapped[str | None]
+    cpu_milliseconds: Mapped[int]
+    memory_peak_bytes: Mapped[int]
+
+
+class Allocation(Table):
+    """A lease's share of one device, held until ``released_at``."""
+
+    __tablename__ = "execution_allocation"
+
+    lease_id: Mapped[str] = mapped_column(ForeignKey("execution_lease.id"), primary_key=True)
+    device_id: Mapped[str] = mapped_column(primary_key=True, index=True)
+    amount: Mapped[int]
+    released_at: Mapped[datetime | None]
+
+
+class LogPiece(Table):
+    """Bytes of a lease's output from ``at_byte``; pieces of a lease join without gap or overlap."""
+
+    __tablename__ = "execution_log"
+
+    lease_id: Mapped[str] = mapped_column(ForeignKey("execution_lease.id"), primary_key=True)
+    at_byte: Mapped[int] = mapped_column(primary_key=True)
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Artefact(Table):
+    """A file that a lease left; its bytes are in the artefact store under its digest."""
+
+    __tablename__ = "execution_artefact"
+    __table_args__ = (UniqueConstraint("lease_id", "path"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    lease_id: Mapped[str] = mapped_column(ForeignKey("execution_lease.id"))
+    workload_id: Mapped[str] = mapped_column(index=True)
+    org_id: Mapped[str]
+    path: Mapped[str]
+    sha256: Mapped[str]
+    size_bytes: Mapped[int]
+    created_at: Mapped[datetime]

@@ -1,0 +1,282 @@
+"""Feasible nodes, then ranked: price, then carbon, then how tightly the work packs; ties by id."""
+
+from zhisuan.base.money import cost_ucny
+from zhisuan.base.text import Text
+from zhisuan.placement.types import (
+    Candidate,
+    ClassFacts,
+    DeviceState,
+    Need,
+    NodeState,
+    Part,
+    Plan,
+    Rejection,
+    Share,
+    SiteState,
+    Snapshot,
+)
+
+MILLI_CARD = 1000
+
+
+def plan(snapshot: Snapshot, need: Need) -> Plan:
+    """All nodes that can take ``need`` now, best first, and what kept the others out.
+
+    Each node is counted under the first constraint it fails, in the order below; a permanent constraint cannot be met by
+    waiting. A plan never gives a device more than it has free.
+    """
+    classes = {c.class_id: c for c in snapshot.classes}
+    candidates: list[Candidate] = []
+    failed: dict[str, int] = {}
+    ever = False
+    for site in snapshot.sites:
+        for node in site.nodes:
+            ever = ever or _fits_when_empty(site, node, need, classes)
+            constraint = _first_failed(site, node, need, classes)
+            if constraint is None:
+                candidates.append(_candidate(snapshot, site, node, need, classes))
+            else:
+                failed[constraint] = failed.get(constraint, 0) + 1
+    ranked = tuple(sorted(candidates, key=lambda c: c.order))
+    rejections = tuple(_rejection(name, failed[name], need) for name in CONSTRAINTS if name in failed)
+    return Plan(ranked, rejections, ever, _reason(ranked, rejections))
+
+
+def class_ids_named(name: str, classes: dict[str, ClassFacts]) -> frozenset[str]:
+    """The device classes a user means by ``name``: an id, or a model name, in any case."""
+    wanted = _plain(name)
+    return frozenset(c.class_id for c in classes.values() if wanted in c.names or wanted == _plain(c.class_id))
+
+
+def plain_names(class_id: str, model: str) -> frozenset[str]:
+    """How users may write a class: its id, its model, and the model's leading words (``A100 SXM4 80GB`` is an A100)."""
+    words = model.split()
+    return frozenset({_plain(class_id)} | {_plain("".join(words[:n])) for n in range(1, len(words) + 1)})
+
+
+def _plain(name: str) -> str:
+    return "".join(ch for ch in name.lower() if ch.isalnum())
+
+
+def shape_of(need: Need, class_ids: tuple[str, ...]) -> tuple[tuple[str, str, int], ...]:
+    """What is priced: (kind, class, amount) for the cores and the cards of a plan."""
+    cards = sum(count for _, count in need.accelerators) * MILLI_CARD
+    items = [("cpu", "cpu-core", need.cpus_milli)]
+    return tuple(items + [("accelerator", class_id, cards) for class_id in class_ids])
+
+
+def _first_failed(site: SiteState, node: NodeState, need: Need, classes: dict[str, ClassFacts]) -> str | None:
+    if site.state != "open":
+        return "site_open"
+    if not node.present:
+        return "node_present"
+    permanent = _permanent(node, need, classes)
+    if permanent is not None:
+        return permanent
+    if not site.isolated:
+        return "isolation"
+    if not site.reachable:
+        return "reachable"
+    if _pick(node, "cpu", need.cpus_milli) is None:
+        return "cpu_free"
+    if _pick(node, "memory", need.memory_mib) is None:
+        return "memory_free"
+    if need.accelerators and _cards(node, need, classes, free=True) is None:
+        return "accelerator_free"
+    return None
+
+
+def _permanent(node: NodeState, need: Need, classes: dict[str, ClassFacts]) -> str | None:
+    """What this node could never give, even empty."""
+    for name, _ in need.accelerators:
+        wanted = class_ids_named(name, classes)
+        cards = [d for d in node.devices if d.kind == "accelerator" and d.class_id in wanted]
+        if not cards:
+            return "accelerator_class"
+        if all(classes[str(d.class_id)].rate_udu_per_hour is None for d in cards):
+            return "rated"
+    if need.accelerators and _cards(node, need, classes, free=False) is None:
+        return "accelerator_capacity"
+    if max((d.capacity for d in node.devices if d.kind == "cpu"), default=0) < need.cpus_milli:
+        return "cpu_capacity"
+    if max((d.capacity for d in node.devices if d.kind == "memory"), default=0) < need.memory_mib:
+        return "memory_capacity"
+    return None
+
+
+def _fits_when_empty(site: SiteState, node: NodeState, need: Need, classes: dict[str, ClassFacts]) -> bool:
+    return site.state in ("open", "draining", "verified", "joining") and _permanent(node, need, classes) is None
+
+
+def _pick(node: NodeState, kind: str, amount: int) -> DeviceState | None:
+    """The device of ``kind`` with the least left over that still has ``amount`` free."""
+    fitting = [d for d in node.devices if d.kind == kind and d.free >= amount]
+    return min(fitting, key=lambda d: (d.free, d.id), default=None)
+
+
+def _cards(
+    node: NodeState, need: Need, classes: dict[str, ClassFacts], *, free: bool
+) -> tuple[DeviceState, ...] | None:
+    """Whole cards of one class for each accelerator asked for, or None. ``free`` false asks of an empty node."""
+    chosen: list[DeviceState] = []
+    for name, count in need.accelerators:
+        by_class: dict[str, list[DeviceState]] = {}
+        for device in sorted(node.devices, key=lambda d: d.id):
+            facts = classes.get(device.class_id or "")
+            if device.kind != "accelerator" or facts is None or facts.rate_udu_per_hour is None:
+                continue
+            if (
+                device.class_id in class_ids_named(name, classes)
+                and (device.free if free else device.capacity) >= MILLI_CARD
+            ):
+                by_class.setdefault(facts.class_id, []).append(device)
+        enough = {cid: cards for cid, cards in by_class.items() if len(cards) >= count}
+        if not enough:
+            return None
+        cheapest = min(enough, key=lambda cid: (classes[cid].rate_udu_per_hour or 0, cid))
+        chosen += enough[cheapest][:count]
+    return tuple(chosen)
+
+
+def _candidate(
+    snapshot: Snapshot, site: SiteState, node: NodeState, need: Need, classes: dict[str, ClassFacts]
+) -> Candidate:
+    cpu, memory = _pick(node, "cpu", need.cpus_milli), _pick(node, "memory", need.memory_mib)
+    cards = _cards(node, need, classes, free=True) if need.accelerators else ()
+    if cpu is None or memory is None or cards is None:
+        raise ValueError("a candidate was asked for on a node that does not fit")
+    shares = (
+        Share(cpu.id, cpu.key, "cpu", cpu.class_id, need.cpus_milli),
+        Share(memory.id, memory.key, "memory", None, need.memory_mib),
+        *(Share(d.id, d.key, "accelerator", d.class_id, MILLI_CARD) for d in cards),
+    )
+    rate, power = _rate_and_power(snapshot, shares, classes)
+    hour_ucny = cost_ucny(rate, snapshot.price_e8_per_du)
+    # milliwatts for one hour are mWh; × PUE(10⁻³) × g/MWh gives 10⁻¹² g: 10⁹ of those are a milligram.
+    carbon_mg = power * site.pue_milli * site.grid_g_per_mwh // 10**9
+    left_cpu = cpu.free - need.cpus_milli
+    parts = (
+        Part("price", hour_ucny, "ucny_per_hour", Text("price an hour", "每小时价格")),
+        Part(
+            "carbon",
+            carbon_mg,
+            "mg_per_hour",
+            Text("carbon an hour (location-based, modelled)", "每小时碳排放（基于位置，按额定功率估算）"),
+        ),
+        Part("packing", left_cpu, "millicores", Text("cores left over on the node", "节点剩余核数")),
+    )
+    return Candidate(
+        site_id=site.id, site_name=site.name, provider_id=site.provider_id, region=site.region, pue_milli=site.pue_milli,
+        node_id=node.id, node_hostname=node.hostname, shares=shares, rate_udu_per_hour=rate, power_milliwatts=power,
+        parts=parts, hour_ucny=hour_ucny, carbon_g_per_hour_milli=carbon_mg,
+    )  # fmt: skip
+
+
+def _rate_and_power(snapshot: Snapshot, shares: tuple[Share, ...], classes: dict[str, ClassFacts]) -> tuple[int, int]:
+    accelerated = any(s.kind == "accelerator" for s in shares)
+    rate = power = 0
+    for share in shares:
+        facts = classes.get(share.class_id or "")
+        if facts is None:
+            continue
+        power += facts.power_milliwatts * share.amount // 1000
+        if not (share.kind == "cpu" and accelerated and snapshot.cpu_with_accelerator_free):
+            rate += (facts.rate_udu_per_hour or 0) * share.amount // 1000
+    return rate, power
+
+
+CONSTRAINTS = (
+    "site_open", "node_present", "accelerator_class", "rated", "accelerator_capacity", "cpu_capacity", "memory_capacity",
+    "isolation", "reachable", "cpu_free", "memory_free", "accelerator_free",
+)  # fmt: skip
+PERMANENT = {"accelerator_class", "rated", "accelerator_capacity", "cpu_capacity", "memory_capacity"}
+
+
+def _rejection(name: str, count: int, need: Need) -> Rejection:
+    cards = ", ".join(f"{n}:{c}" for n, c in need.accelerators)
+    cores, gib = f"{need.cpus_milli / 1000:g}", f"{need.memory_mib / 1024:g}"
+    text, unblock = {
+        "site_open": (
+            Text("their site is not open for work", "所在站点未开放"),
+            Text("the operator opens the site", "由运营方开放站点"),
+        ),
+        "node_present": (
+            Text("the node was not in its site's last report", "节点未出现在站点最近一次上报中"),
+            Text("the provider brings the node back", "由提供方恢复节点"),
+        ),
+        "accelerator_class": (
+            Text(f"they have no {cards}", f"没有 {cards}"),
+            Text(
+                "ask for another accelerator; `zhisuan catalog` lists the classes",
+                "换用其他加速卡；zhisuan catalog 列出全部型号",
+            ),
+        ),
+        "rated": (
+            Text(f"their {cards} has no published rate yet", f"{cards} 尚无公布的 度 费率"),
+            Text("the operator publishes a rate", "由运营方公布费率"),
+        ),
+        "accelerator_capacity": (
+            Text(f"they have fewer cards than {cards}", f"卡数少于 {cards}"),
+            Text("ask for fewer cards", "减少卡数"),
+        ),
+        "cpu_capacity": (
+            Text(f"they have fewer than {cores} cores", f"核数少于 {cores}"),
+            Text("ask for fewer cores", "减少核数"),
+        ),
+        "memory_capacity": (
+            Text(f"they have less than {gib} GiB of memory", f"内存少于 {gib} GiB"),
+            Text("ask for less memory", "减少内存"),
+        ),
+        "isolation": (
+            Text("they cannot isolate tenants' work", "无法隔离租户作业"),
+            Text(
+                "the site installs what `zhisuan doctor` names, or its operator allows unisolated work",
+                "站点安装 zhisuan doctor 指出的组件，或由其运营者允许非隔离运行",
+            ),
+        ),
+        "reachable": (
+            Text("their site has not been heard from", "站点失联"),
+            Text("the site comes back", "等待站点恢复"),
+        ),
+        "cpu_free": (
+            Text(f"fewer than {cores} cores are free now", f"当前空闲核数不足 {cores}"),
+            Text("other work there ends", "等待其他作业结束"),
+        ),
+        "memory_free": (
+            Text(f"less than {gib} GiB of memory is free now", f"当前空闲内存不足 {gib} GiB"),
+            Text("other work there ends", "等待其他作业结束"),
+        ),
+        "accelerator_free": (
+            Text(f"fewer free cards than {cards} now", f"当前空闲卡不足 {cards}"),
+            Text("other work there ends", "等待其他作业结束"),
+        ),
+    }[name]
+    return Rejection(name, count, name in PERMANENT, text, unblock)
+
+
+def _reason(ranked: tuple[Candidate, ...], rejections: tuple[Rejection, ...]) -> Text:
+    out = sum(r.count for r in rejections)
+    if not ranked:
+        if not rejections:
+            return Text("No site has joined yet.", "尚无站点加入。")
+        worst = max(rejections, key=lambda r: (r.count, -CONSTRAINTS.index(r.constraint)))
+        return Text(
+            f"None of {out} nodes can take it now; for {worst.count} of them: {worst.text.en}.",
+            f"{out} 个节点当前都无法承接；其中 {worst.count} 个：{worst.text.zh}。",
+        )
+    best = ranked[0]
+    if len(ranked) == 1:
+        return Text(
+            f"{best.site_name}/{best.node_hostname} is the only one of {out + 1} nodes that fits now.",
+            f"共 {out + 1} 个节点，仅 {best.site_name}/{best.node_hostname} 当前可承接。",
+        )
+    for part, other in zip(best.parts, ranked[1].parts, strict=True):
+        if part.value != other.value:
+            return Text(
+                f"{best.site_name}/{best.node_hostname} is best of {len(ranked)} that fit: lowest {part.text.en}.",
+                f"在 {len(ranked)} 个可承接节点中，{best.site_name}/{best.node_hostname} 的{part.text.zh}最低。",
+            )
+    return Text(
+        f"{best.site_name}/{best.node_hostname} is one of {len(ranked)} equals; the first by id was taken.",
+        f"{len(ranked)} 个节点条件相同，按编号取 {best.site_name}/{best.node_hostname}。",
+    )

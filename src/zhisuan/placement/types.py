@@ -1,0 +1,166 @@
+"""The snapshot that placement decides on, and the plan it gives."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from zhisuan.base.text import Text
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceState:
+    """``capacity`` and ``allocated``: milli-cores, MiB or milli-cards by ``kind``."""
+
+    id: str
+    key: str
+    kind: str
+    class_id: str | None
+    capacity: int
+    allocated: int
+    usable: bool
+
+    @property
+    def free(self) -> int:
+        return self.capacity - self.allocated if self.usable else 0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    id: str
+    hostname: str
+    present: bool
+    devices: tuple[DeviceState, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SiteState:
+    """One site as placement sees it; ``grid_g_per_mwh`` is gCO2 per MWh of its province's grid."""
+
+    id: str
+    name: str
+    provider_id: str
+    state: str
+    reachable: bool
+    isolated: bool
+    region: str
+    pue_milli: int
+    grid_g_per_mwh: int
+    nodes: tuple[NodeState, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFacts:
+    """Rate in 10⁻⁶ 度 an hour per core or card (None: not for sale), rated power in milliwatts per core or card."""
+
+    class_id: str
+    names: frozenset[str]
+    rate_udu_per_hour: int | None
+    power_milliwatts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    sites: tuple[SiteState, ...]
+    classes: tuple[ClassFacts, ...]
+    price_e8_per_du: int
+    cpu_with_accelerator_free: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What one workload asks for; ``accelerators`` are (name as written, whole cards)."""
+
+    cpus_milli: int
+    memory_mib: int
+    accelerators: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """An amount of one device that the plan takes."""
+
+    device_id: str
+    key: str
+    kind: str
+    class_id: str | None
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One thing that candidates were compared on; lower is better."""
+
+    name: str
+    value: int
+    unit: str
+    text: Text
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"name": self.name, "value": self.value, "unit": self.unit, "text": self.text.as_dict()}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A node that can take the work now. ``power_milliwatts`` is the rated power of the shares."""
+
+    site_id: str
+    site_name: str
+    provider_id: str
+    region: str
+    pue_milli: int
+    node_id: str
+    node_hostname: str
+    shares: tuple[Share, ...]
+    rate_udu_per_hour: int
+    power_milliwatts: int
+    parts: tuple[Part, ...]
+    hour_ucny: int
+    carbon_g_per_hour_milli: int
+
+    @property
+    def order(self) -> tuple[tuple[int, ...], str, str]:
+        return tuple(part.value for part in self.parts), self.site_id, self.node_id
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """How many nodes one constraint took out, and what would let them back in."""
+
+    constraint: str
+    count: int
+    permanent: bool
+    text: Text
+    unblock: Text
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "constraint": self.constraint, "count": self.count, "text": self.text.as_dict(), "unblock": self.unblock.as_dict(),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Candidates best first; ``could_ever_fit`` is false when no node, empty and open, would do."""
+
+    candidates: tuple[Candidate, ...]
+    rejections: tuple[Rejection, ...]
+    could_ever_fit: bool
+    reason: Text
+
+    @property
+    def chosen(self) -> Candidate | None:
+        return self.candidates[0] if self.candidates else None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "candidates": [
+                {
+                    "site_id": c.site_id, "site_name": c.site_name, "node_hostname": c.node_hostname, "rank": rank,
+                    "score_parts": [p.as_dict() for p in c.parts], "hour_ucny": c.hour_ucny,
+                    "rate_udu_per_hour": c.rate_udu_per_hour, "carbon_g_per_hour_milli": c.carbon_g_per_hour_milli,
+                }
+                for rank, c in enumerate(self.candidates, 1)
+            ],
+            "rejected": [r.as_dict() for r in self.rejections],
+            "reason": self.reason.as_dict(),
+            "could_ever_fit": self.could_ever_fit,
+        }  # fmt: skip

@@ -1,0 +1,206 @@
+"""Workloads: what was asked for, where it went and why, what it wrote."""
+
+from typing import Any
+
+from pydantic import AwareDatetime
+
+from zhisuan.base.text import Text
+from zhisuan.sdk.types.common import Answer
+
+ENDED = frozenset({"succeeded", "failed", "cancelled"})
+
+
+class Resources(Answer):
+    cpus_milli: int
+    memory_mib: int
+    accelerators: Any = ()
+    num_nodes: int = 1
+
+
+class Workload(Answer):
+    """A job or a service. ``rate_udu_per_hour`` and ``price_e8_per_du`` are those it was accepted at."""
+
+    id: str
+    kind: str
+    name: str
+    state: str
+    project_id: str | None = None
+    created_at: AwareDatetime
+    started_at: AwareDatetime | None = None
+    ended_at: AwareDatetime | None = None
+    created_by: str | None = None
+    exit_code: int | None = None
+    reason: str | None = None
+    message: str | None = None
+    progress_ppm: int | None = None
+    progress_message: str | None = None
+    attempts: int = 0
+    resources: Resources | None = None
+    rate_udu_per_hour: int | None = None
+    price_e8_per_du: int | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+
+class Lease(Answer):
+    """A share of a node's devices held for one generation of a workload."""
+
+    id: str
+    generation: int
+    site_id: str
+    site_name: str
+    node_hostname: str | None = None
+    state: str
+    offered_at: AwareDatetime | None = None
+    accepted_at: AwareDatetime | None = None
+    active_from: AwareDatetime | None = None
+    active_to: AwareDatetime | None = None
+    closed_at: AwareDatetime | None = None
+    ready: bool | None = None
+    reason: str | None = None
+    message: str | None = None
+    fault: str | None = None
+    rate_udu_per_hour: int | None = None
+    seconds: int | None = None
+
+
+class ScorePart(Answer):
+    name: str
+    value: int | str
+    unit: str = ""
+    text: Text | None = None
+
+
+class Spot(Answer):
+    site_id: str
+    site_name: str
+    node_hostname: str | None = None
+
+
+class Candidate(Spot):
+    """A node that could take the work, with what spoke for and against it."""
+
+    rank: int
+    score_parts: tuple[ScorePart, ...] = ()
+    hour_ucny: int | None = None
+    rate_udu_per_hour: int | None = None
+    carbon_g_per_hour_milli: int | None = None
+
+
+class Rejected(Answer):
+    """How many nodes one constraint ruled out."""
+
+    constraint: str
+    count: int
+    text: Text
+    unblock: Text | None = None
+
+
+class Placement(Answer):
+    """One decision: everything compared, and why it fell as it did. ``chosen`` is missing when nothing fits now."""
+
+    id: str | None = None
+    at: AwareDatetime | None = None
+    chosen: Spot | None = None
+    candidates: tuple[Candidate, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+    reason: Text | None = None
+
+
+class Event(Answer):
+    number: int
+    at: AwareDatetime
+    state: str
+    cause: str | None = None
+    actor: str | None = None
+    detail: Any = None
+
+
+class WorkloadDetail(Workload):
+    leases: tuple[Lease, ...] = ()
+    placement: Placement | None = None
+    events: tuple[Event, ...] = ()
+    file: str = ""
+
+
+class Launched(Answer):
+    workload: Workload
+    placement: Placement | None = None
+
+
+class ShapePart(Answer):
+    kind: str
+    class_id: str | None = None
+    amount: int
+
+
+class Quote(Answer):
+    """What a workload file would cost and where it could run now; nothing is ordered."""
+
+    shape: tuple[ShapePart, ...] = ()
+    rate_udu_per_hour: int
+    price_e8_per_du: int
+    price_book_version: int
+    hour_ucny: int
+    candidates: tuple[Candidate, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+    reason: Text | None = None
+    carbon_g_per_hour_milli: int | None = None
+
+
+class Why(Answer):
+    """Why a workload is where it is, and what would move it on."""
+
+    state: str
+    reason: Text
+    placement: Placement | None = None
+    unblock: tuple[Text, ...] = ()
+
+
+class LogPart(Answer):
+    """Output from byte ``offset``; ``complete`` once nothing can follow ``next_offset``."""
+
+    text: str
+    offset: int
+    next_offset: int
+    complete: bool = False
+
+
+class Artefact(Answer):
+    id: str
+    path: str
+    size_bytes: int
+    sha256: str
+    created_at: AwareDatetime | None = None
+
+
+class Blob(Answer):
+    """An uploaded archive."""
+
+    id: str
+    sha256: str
+    size_bytes: int
+
+
+class LogEvent(Answer):
+    """New output of a watched workload."""
+
+    text: str
+    next_offset: int
+
+
+class StateEvent(Answer):
+    """The watched workload changed: state, progress or message."""
+
+    workload: Workload
+
+
+class EndEvent(Answer):
+    """The watched workload is over; nothing follows."""
+
+    workload: Workload
+
+
+WatchEvent = LogEvent | StateEvent | EndEvent

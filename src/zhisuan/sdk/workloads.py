@@ -1,0 +1,212 @@
+"""Workloads: send them, follow them, fetch what they leave."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import httpx
+
+from zhisuan.base.errors import InvalidInput
+from zhisuan.base.text import Text
+from zhisuan.sdk.archive import Archive, pack_folder
+from zhisuan.sdk.problems import not_reachable, unexpected
+from zhisuan.sdk.transport import Transport, api_path
+from zhisuan.sdk.types.work import (
+    Artefact,
+    Blob,
+    EndEvent,
+    Launched,
+    LogPart,
+    Quote,
+    WatchEvent,
+    Why,
+    Workload,
+    WorkloadDetail,
+)
+from zhisuan.sdk.watch import Watch
+
+WATCH_SILENCE_SECONDS = 60.0
+LOG_BYTES = 65_536
+
+
+class Workloads(Transport):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._uploaded: dict[str, Blob] = {}
+
+    def upload(self, archive: Archive) -> Blob:
+        """Send an archive; the same bytes are sent once by this client and stored once by the platform."""
+        known = self._uploaded.get(archive.sha256)
+        if known is None:
+            answer = self._send(
+                "POST",
+                api_path("blobs"),
+                body=archive.open,
+                headers={"Content-Type": "application/gzip", "X-Content-Sha256": archive.sha256},
+                idempotency_key=f"blob-{archive.sha256}",
+            )
+            known = self._uploaded[archive.sha256] = self._read(Blob, answer)
+        return known
+
+    def upload_folder(self, folder: str | Path) -> Blob:
+        """Pack and send a folder (``zhisuan.sdk.archive`` says what stays behind). Raises ``InvalidInput``, ``TooLarge``."""
+        with pack_folder(Path(folder)) as archive:
+            return self.upload(archive)
+
+    def quote(self, file: str | Path, *, project: str | None = None, envs: Mapping[str, str] | None = None) -> Quote:
+        """What the workload file at this path would cost, and where it could run now."""
+        from zhisuan.sdk.launchfile import read_file, with_envs
+
+        return self._quote(with_envs(read_file(Path(file)), envs or {}), project)
+
+    def _quote(self, text: str, project: str | None) -> Quote:
+        return self._post(Quote, "quotes", json={"file": text, **({"project": project} if project else {})})
+
+    def launch(
+        self,
+        file: str | Path,
+        *,
+        project: str | None = None,
+        envs: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Launched:
+        """Send the workload file at this path with the local folders it names (``zhisuan.sdk.launchfile``).
+
+        The text goes unchanged unless ``envs`` sets variables in it. A file that the platform refuses is refused before
+        anything is uploaded. Raises ``InvalidInput``, ``CannotFit``, ``PaymentRequired``, ``TooLarge`` …
+        """
+        from zhisuan.sdk.launchfile import local_sources, read_file, with_envs
+
+        path = Path(file)
+        text = with_envs(read_file(path), envs or {})
+        sources = local_sources(text, path.resolve().parent)
+        if sources.any:
+            self._quote(text, project)
+        mounts = {target: self.upload_folder(folder).id for target, folder in sources.mounts.items()}
+        workdir = self.upload_folder(sources.workdir).id if sources.workdir else None
+        return self.submit(text, workdir_blob=workdir, mounts=mounts, project=project, idempotency_key=idempotency_key)
+
+    def submit(
+        self,
+        text: str,
+        *,
+        workdir_blob: str | None = None,
+        mounts: Mapping[str, str] | None = None,
+        project: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Launched:
+        """Send the text of a workload file, with blobs that are already uploaded."""
+        body: dict[str, Any] = {"file": text}
+        if workdir_blob:
+            body["workdir_blob"] = workdir_blob
+        if mounts:
+            body["mounts"] = dict(mounts)
+        if project:
+            body["project"] = project
+        return self._post(Launched, "workloads", json=body, idempotency_key=idempotency_key)
+
+    def workloads(self, *, state: str | None = None, kind: str | None = None) -> Iterator[Workload]:
+        """Newest first."""
+        return self._pages(Workload, "workloads", state=state, kind=kind)
+
+    def workload(self, workload_id: str) -> WorkloadDetail:
+        return self._get(WorkloadDetail, "workloads", workload_id)
+
+    def cancel(self, workload_id: str, *, idempotency_key: str | None = None) -> Workload:
+        return self._post(Workload, "workloads", workload_id, "cancel", idempotency_key=idempotency_key)
+
+    def why(self, workload_id: str) -> Why:
+        return self._get(Why, "workloads", workload_id, "why")
+
+    def logs(self, workload_id: str, *, offset: int = 0, limit: int = LOG_BYTES) -> LogPart:
+        """One part of the output, from byte ``offset``."""
+        return self._get(LogPart, "workloads", workload_id, "logs", offset=offset, limit=limit)
+
+    def log_parts(self, workload_id: str, *, offset: int = 0) -> Iterator[LogPart]:
+        """All output there is now, part by part; the last part says whether more can follow."""
+        while True:
+            part = self.logs(workload_id, offset=offset)
+            yield part
+            if part.complete or part.next_offset <= offset:
+                return
+            offset = part.next_offset
+
+    def watch(self, workload_id: str, *, offset: int = 0) -> Iterator[WatchEvent]:
+        """Output and changes as they happen, until the workload is over; broken connections are made again.
+
+        The last event is an ``EndEvent``. Raises ``NotReachable`` when the platform stays away, ``NotFound`` …
+        """
+        return Watch(
+            lambda start: self._stream(api_path("workloads", workload_id, "watch"), {"offset": start}),
+            lambda failures: self._pause(self._backoff(failures)),
+            lambda cause: not_reachable(self.base_url, cause),
+            self.retries,
+        ).events(offset)
+
+    def wait(self, workload_id: str) -> Workload:
+        """The workload once it is over."""
+        for event in self.watch(workload_id):
+            if isinstance(event, EndEvent):
+                return event.workload
+        raise AssertionError("a watch ends with an EndEvent or raises")
+
+    def _stream(self, path: str, params: dict[str, Any]) -> Iterator[bytes]:
+        wait = httpx.Timeout(self._http.timeout, read=WATCH_SILENCE_SECONDS)
+        with self._http.stream(
+            "GET", path, params=params, headers={"Accept": "text/event-stream"}, timeout=wait
+        ) as answer:
+            if not answer.is_success:
+                answer.read()
+                raise self._error(answer)
+            yield from answer.iter_bytes()
+
+    def artefacts(self, workload_id: str) -> Iterator[Artefact]:
+        return self._pages(Artefact, "workloads", workload_id, "artefacts")
+
+    def download(self, artefact: Artefact, folder: str | Path) -> Path:
+        """Fetch an artefact to its own path below ``folder`` and check its digest; a file already there and equal stays.
+
+        The file appears whole or not at all. Raises ``UnexpectedAnswer`` when the bytes are not those announced.
+        """
+        target = _inside(Path(folder), artefact.path)
+        if target.is_file() and _digest(target) == artefact.sha256:
+            return target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{target.name}.part")
+        path = api_path("artefacts", artefact.id, "content")
+        for attempt in range(self.retries + 1):
+            try:
+                with part.open("wb") as file:
+                    for chunk in self._stream(path, {}):
+                        file.write(chunk)
+                break
+            except httpx.TransportError as error:
+                if attempt == self.retries:
+                    part.unlink(missing_ok=True)
+                    raise not_reachable(self.base_url, error) from error
+                self._pause(self._backoff(attempt))
+        found = _digest(part)
+        if found != artefact.sha256:
+            part.unlink(missing_ok=True)
+            raise unexpected(f"GET {path}", 200, f"SHA-256 is {found}, announced was {artefact.sha256}")
+        os.replace(part, target)
+        return target
+
+
+def _inside(folder: Path, path: str) -> Path:
+    """``folder / path``, never outside of it: the path comes from elsewhere."""
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or ".." in parts or "\\" in path or "\x00" in path:
+        raise InvalidInput(
+            Text(f"The artefact path {path!r} leads out of the folder.", f"产物路径 {path!r} 指向目标文件夹之外。"),
+            Text("Nothing was written; report this to the platform's operator.", "未写入任何内容；请告知平台运营方。"),
+            code="unsafe_artefact_path",
+        )
+    return folder.joinpath(*parts)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,3 @@
+from zhisuan.site.main import main
+
+raise SystemExit(main())

@@ -1,0 +1,207 @@
+"""The agent put together: who this site is, what it has, and the lanes that run until the agent is told to stop."""
+
+import asyncio
+import os
+from collections.abc import Coroutine, Mapping
+from typing import Any
+
+from zhisuan import __version__
+from zhisuan.base.clock import Clock
+from zhisuan.base.ids import Ids
+from zhisuan.engines.contract import AcceleratorGrant, Engine, EngineReport, IsolationLevel
+from zhisuan.site.artefacts import Artefacts
+from zhisuan.site.backoff import Backoff, Fraction, Link, log, until_reached
+from zhisuan.site.blobs import BlobCache
+from zhisuan.site.book import Book
+from zhisuan.site.client import ServerClient
+from zhisuan.site.config import AgentConfig
+from zhisuan.site.control import Control
+from zhisuan.site.courier import Courier
+from zhisuan.site.errors import Refused
+from zhisuan.site.identity import Identity, establish
+from zhisuan.site.inventory import accelerator_grants, inventory, survey
+from zhisuan.site.journal import Journal
+from zhisuan.site.reconcile import Run
+from zhisuan.site.record import Stage
+from zhisuan.site.runspec import blob_ids
+from zhisuan.site.services import Services
+from zhisuan.site.signals import Signals
+from zhisuan.site.spool import Spool
+from zhisuan.site.starter import Starter
+from zhisuan.site.sync import Sync
+from zhisuan.wire.site import Inventory
+
+KEEPALIVE_SECONDS = 30.0
+PARENT_SECONDS = 1.0
+JOURNAL_NAME = "journal.db"
+
+
+class ParentGone(Exception):
+    """The process that started the agent has ended."""
+
+
+class Agent:
+    """One site. ``fraction`` gives numbers in [0, 1) for jitter."""
+
+    def __init__(self, config: AgentConfig, engine: Engine, clock: Clock, ids: Ids, fraction: Fraction) -> None:
+        self._config = config
+        self._engine = engine
+        self._clock = clock
+        self._ids = ids
+        self._fraction = fraction
+        self._link = Link()
+        self._signals = Signals()
+        self._client = ServerClient(config.server_url, ca_file=config.ca_file)
+        self._journal = Journal(config.data_dir / JOURNAL_NAME)
+
+    async def run(self) -> None:
+        """Until cancelled. Raises an AgentStop, or a group with one in it, when the agent cannot go on."""
+        try:
+            identity = await self._identify()
+            report = await asyncio.to_thread(self._engine.preflight)
+            _say_engine(report, allow_unisolated=self._config.engine.allow_unisolated)
+            book = Book(self._journal, self._signals)
+            book.found_runs(await asyncio.to_thread(self._engine.list))
+            message, grants = await self._take_stock(report, book)
+            await self._work(identity, book, message, grants)
+        finally:
+            await self._client.close()
+            self._journal.close()
+
+    async def _identify(self) -> Identity:
+        token = self._config.join_token
+        identity = await establish(
+            self._config.data_dir,
+            token.get_secret_value() if token is not None else None,
+            self._client,
+            self._ids,
+            self._new_backoff(),
+            self._link,
+        )
+        self._client.credential = identity.credential
+        log.info("zhisuan agent %s for site %s (%s).", __version__, identity.site_name, identity.site_id)
+        return identity
+
+    async def _take_stock(self, report: EngineReport, book: Book) -> tuple[Inventory, Mapping[str, AcceleratorGrant]]:
+        facts, measured = await survey(
+            str(self._config.data_dir),
+            self._config.probe,
+            self._journal,
+            self._clock,
+            working=any(held.run is Run.live for held in book.held.values()),
+        )
+        message = inventory(
+            facts,
+            measured,
+            report,
+            allow_unisolated=self._config.engine.allow_unisolated,
+            memory_reserve_mib=self._config.memory_reserve_mib,
+        )
+        return message, accelerator_grants(facts)
+
+    async def _work(
+        self, identity: Identity, book: Book, message: Inventory, grants: Mapping[str, AcceleratorGrant]
+    ) -> None:
+        services = Services(self._engine, book, identity.credential, self._fraction)
+        gateway_url = self._config.gateway_url or identity.gateway_url
+        if gateway_url is not None:
+            services.use_gateway(gateway_url)
+        async with asyncio.TaskGroup() as lanes:
+            tasks: set[asyncio.Task[None]] = set()
+
+            def spawn(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+                task = lanes.create_task(work)
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+                return task
+
+            control = Control(
+                self._engine,
+                book,
+                self._clock,
+                self._signals,
+                spawn,
+                start=self._starter(book, grants).start,
+                deliver=self._courier(book).deliver,
+                watch=services.watch,
+            )
+            sync = Sync(
+                self._client,
+                book,
+                control,
+                self._clock,
+                self._signals,
+                self._link,
+                self._new_backoff,
+                agent_boot=self._ids.secret("boot"),
+                on_gateway=lambda url: services.use_gateway(self._config.gateway_url or url),
+            )
+            spool = Spool(self._client, self._journal, self._signals, self._link, self._new_backoff)
+            for lane in (
+                control.run(),
+                sync.poll(),
+                sync.tell(),
+                spool.run(),
+                services.run(),
+                self._send_inventory(message),
+                self._keep_alive(),
+            ):
+                spawn(lane)
+            if self._config.exit_with_parent:
+                spawn(_watch_parent())
+
+    def _starter(self, book: Book, grants: Mapping[str, AcceleratorGrant]) -> Starter:
+        def in_use() -> set[str]:
+            waiting = (h.record.offer for h in book.held.values() if h.record.stage is not Stage.exited)
+            return {blob_id for offer in waiting for blob_id in blob_ids(offer)}
+
+        blobs = BlobCache(
+            self._config.data_dir / "blobs",
+            self._client,
+            bytes_max=self._config.blob_cache_bytes_max,
+            in_use=in_use,
+        )
+        return Starter(self._engine, book, blobs, self._clock, self._new_backoff, grants)
+
+    def _courier(self, book: Book) -> Courier:
+        artefacts = Artefacts(self._engine, self._client, self._journal, self._link)
+        return Courier(self._engine, self._client, book, artefacts, self._link, self._new_backoff)
+
+    def _new_backoff(self) -> Backoff:
+        return Backoff(self._fraction)
+
+    async def _send_inventory(self, message: Inventory) -> None:
+        """Until the server has taken it; a refusal is tried again too, since the server may be mended."""
+        backoff = self._new_backoff()
+        while True:
+            try:
+                await until_reached(self._link, backoff, lambda: self._client.send_inventory(message))
+            except Refused as error:
+                self._link.refused("the inventory", error.detail)
+                await backoff.pause()
+            else:
+                log.info("The server has the inventory: %d devices.", sum(len(n.devices) for n in message.nodes))
+                return
+
+    async def _keep_alive(self) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(self._engine.keepalive)
+            except OSError as error:
+                log.error("The engine cannot be told that the agent lives: %s", error)
+            await asyncio.sleep(KEEPALIVE_SECONDS)
+
+
+async def _watch_parent() -> None:
+    parent = os.getppid()
+    while os.getppid() == parent:
+        await asyncio.sleep(PARENT_SECONDS)
+    raise ParentGone
+
+
+def _say_engine(report: EngineReport, *, allow_unisolated: bool) -> None:
+    log.info("Engine %s %s, isolation: %s.", report.engine, report.version, report.isolation.value)
+    for problem in report.problems:
+        log.warning("%s %s", problem.message_en, problem.remedy_en)
+    if report.isolation is IsolationLevel.none and not allow_unisolated:
+        log.warning("This machine cannot isolate work: tenants' work is refused unless the operator allows it.")

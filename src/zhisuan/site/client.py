@@ -1,0 +1,218 @@
+"""The agent's calls to the server: outbound HTTPS, verified, each with a time limit, answers turned into messages.
+
+Network failures, time-outs and answers that ask to come back later raise ``Unreachable``; a 401 raises
+``CredentialRevoked``; any other refusal raises ``Refused`` with the server's own words.
+"""
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+import aiohttp
+from pydantic import ValidationError
+
+from zhisuan import __version__
+from zhisuan.base.text import Text
+from zhisuan.site.errors import ConfigUnusable, CredentialRevoked, JoinRefused, Refused, Unreachable
+from zhisuan.wire import PREFIX
+from zhisuan.wire.common import Accepted, Message
+from zhisuan.wire.site import (
+    ArtefactAnswer,
+    Inventory,
+    JoinAnswer,
+    JoinRequest,
+    LogAnswer,
+    LogChunk,
+    SyncAnswer,
+    SyncRequest,
+    UsageBatch,
+)
+
+Answer = TypeVar("Answer", bound=Message)
+
+DIGEST_HEADER = "x-content-sha256"
+_CONNECT_SECONDS = 10.0
+_ANSWER_SECONDS = 30.0
+_TRANSFER_STALL_SECONDS = 120.0
+_COME_BACK_LATER = frozenset({408, 425, 429})
+
+
+class ServerClient:
+    """One session of connections. ``credential`` is set after joining; every call but ``join`` needs it."""
+
+    def __init__(self, server_url: str, *, ca_file: Path | None = None, credential: str | None = None) -> None:
+        self._base = server_url.rstrip("/") + PREFIX
+        self._ssl = _tls(ca_file)
+        self._session: aiohttp.ClientSession | None = None
+        self.credential = credential
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def join(self, request: JoinRequest) -> JoinAnswer:
+        """Raises JoinRefused when the server does not take the token."""
+        try:
+            return await self._post("/join", request, JoinAnswer, authorised=False)
+        except (Refused, CredentialRevoked) as error:
+            detail = error.detail if isinstance(error, Refused) else error.what.en
+            raise JoinRefused(
+                Text(f"The server refused the join token: {detail}", f"服务器拒绝了加入令牌：{detail}"),
+                Text(
+                    "Ask the platform's operator for a new join token; a token works once and only for a while.",
+                    "请向平台运营方申请新的加入令牌；令牌只能使用一次，且有有效期。",
+                ),
+            ) from error
+
+    async def send_inventory(self, inventory: Inventory) -> Accepted:
+        return await self._post("/inventory", inventory, Accepted)
+
+    async def sync(self, request: SyncRequest) -> SyncAnswer:
+        return await self._post("/sync", request, SyncAnswer, seconds=request.wait_seconds + _ANSWER_SECONDS)
+
+    async def send_usage(self, batch: UsageBatch) -> Accepted:
+        return await self._post("/usage", batch, Accepted)
+
+    async def send_log(self, chunk: LogChunk) -> LogAnswer:
+        return await self._post("/logs", chunk, LogAnswer)
+
+    async def put_artefact(
+        self, lease_id: str, generation: int, path: str, body: AsyncIterator[bytes], *, size_bytes: int, sha256: str
+    ) -> ArtefactAnswer:
+        """Stream one file; the server answers with the digest of what it kept."""
+        where = f"/artefacts/{quote(lease_id, safe='')}/{generation}"
+        headers = {
+            "content-type": "application/octet-stream",
+            "content-length": str(size_bytes),
+            DIGEST_HEADER: sha256,
+        }
+        async with self._call("PUT", where, _transfer(), params={"path": path}, data=body, headers=headers) as response:
+            return _parse(ArtefactAnswer, await response.read())
+
+    @asynccontextmanager
+    async def blob(self, blob_id: str) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The answer whose body is the archive; read it inside the block, where its failures become ``Unreachable``."""
+        async with self._call("GET", f"/blobs/{quote(blob_id, safe='')}", _transfer()) as response:
+            yield response
+
+    async def _post(
+        self,
+        where: str,
+        message: Message,
+        answer: type[Answer],
+        *,
+        seconds: float = _ANSWER_SECONDS,
+        authorised: bool = True,
+    ) -> Answer:
+        timeout = aiohttp.ClientTimeout(total=seconds + _CONNECT_SECONDS, sock_connect=_CONNECT_SECONDS)
+        body = message.model_dump_json().encode()
+        headers = {"content-type": "application/json"}
+        async with self._call("POST", where, timeout, data=body, headers=headers, authorised=authorised) as response:
+            return _parse(answer, await response.read())
+
+    @asynccontextmanager
+    async def _call(
+        self,
+        method: str,
+        where: str,
+        timeout: aiohttp.ClientTimeout,
+        *,
+        params: dict[str, str] | None = None,
+        data: bytes | AsyncIterator[bytes] | None = None,
+        headers: dict[str, str] | None = None,
+        authorised: bool = True,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        sent = dict(headers or {})
+        if authorised and self.credential:
+            sent["authorization"] = f"Bearer {self.credential}"
+        try:
+            async with self._open().request(
+                method,
+                self._base + where,
+                params=params,
+                data=data,
+                headers=sent,
+                timeout=timeout,
+                allow_redirects=False,
+            ) as response:
+                if not 200 <= response.status < 300:
+                    await _raise_for(response)
+                yield response
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise Unreachable(f"its certificate is not trusted ({error.certificate_error})") from error
+        except aiohttp.ClientError as error:
+            raise Unreachable(f"{error or type(error).__name__}".strip()) from error
+        except TimeoutError as error:
+            raise Unreachable("no answer in time") from error
+        except (ConnectionError, asyncio.IncompleteReadError) as error:
+            raise Unreachable(str(error) or type(error).__name__) from error
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=self._ssl, limit=32, keepalive_timeout=60),
+                headers={"user-agent": f"zhisuan-agent/{__version__}", "accept-encoding": "identity"},
+            )
+        return self._session
+
+
+def _transfer() -> aiohttp.ClientTimeout:
+    """A transfer may last as long as bytes move."""
+    return aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=_TRANSFER_STALL_SECONDS)
+
+
+def _tls(ca_file: Path | None) -> ssl.SSLContext | bool:
+    if ca_file is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=str(ca_file))
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigUnusable(
+            Text(f"The CA file {ca_file} cannot be used: {error}.", f"CA 证书文件 {ca_file} 无法使用：{error}。"),
+            Text("Give a PEM file with the certificate authority's certificate.", "请提供 PEM 格式的 CA 证书文件。"),
+        ) from error
+
+
+def _parse(answer: type[Answer], body: bytes) -> Answer:
+    try:
+        return answer.model_validate_json(body)
+    except ValidationError as error:
+        raise Unreachable(f"its answer is not a {answer.__name__} ({error.error_count()} problems)") from error
+
+
+async def _raise_for(response: aiohttp.ClientResponse) -> None:
+    status = response.status
+    code, detail, remedy = await _problem(response)
+    if status == 401:
+        raise CredentialRevoked(
+            Text(
+                f"The server does not accept this site's credential (any more): {detail}",
+                f"服务器不接受（或已吊销）本站点的凭据：{detail}",
+            ),
+            Text(
+                "Ask the platform's operator for a new join token and start the agent with it and an empty data folder.",
+                "请向平台运营方申请新的加入令牌，并用空的数据目录重新启动代理。",
+            ),
+        )
+    if status in _COME_BACK_LATER or status >= 500:
+        raise Unreachable(f"it answered {status} {code}: {detail}")
+    raise Refused(status, code, detail, remedy)
+
+
+async def _problem(response: aiohttp.ClientResponse) -> tuple[str, str, str]:
+    """Code, sentence and remedy of a problem document, or the best that can be said of any other answer."""
+    body = (await response.content.read(64 * 1024)).decode("utf-8", "replace")
+    try:
+        document = json.loads(body)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        return response.reason or "error", " ".join(body.split())[:200] or "no explanation", ""
+    detail = document.get("detail") or document.get("title") or "no explanation"
+    return str(document.get("code", response.reason)), str(detail), str(document.get("remedy", ""))

@@ -1,0 +1,114 @@
+"""Who this site is: the first start trades a join token for a credential of its own; every later start reads it.
+
+1. The agent makes a secret and keeps it on disk.
+2. It joins with the token and the secret's digest.
+3. The server's answer says which site this is; the file is complete.
+
+A kill between 1 and 3 is repaired by joining again with the same token and the same digest, which a server answers alike.
+A server that gives out a secret of its own instead is taken at its word.
+"""
+
+import json
+import os
+import platform
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from zhisuan import __version__
+from zhisuan.base.ids import Ids
+from zhisuan.base.secrets import digest
+from zhisuan.base.text import Text
+from zhisuan.site.backoff import Backoff, Link, log, until_reached
+from zhisuan.site.client import ServerClient
+from zhisuan.site.errors import ConfigUnusable
+from zhisuan.wire.site import JoinRequest
+
+FILE_NAME = "credential.json"
+
+
+class Identity(BaseModel):
+    """``site_id`` is empty until the server has answered."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    credential: str
+    site_id: str = ""
+    site_name: str = ""
+    gateway_url: str | None = None
+
+
+def load(data_dir: Path) -> Identity | None:
+    """The kept identity, or ``None`` on a first start. Raises ConfigUnusable when the file cannot be read."""
+    path = data_dir / FILE_NAME
+    try:
+        return Identity.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not what the agent wrote"
+        raise ConfigUnusable(
+            Text(f"The site's credential {path} cannot be read: {reason}.", f"站点凭据 {path} 无法读取：{reason}。"),
+            Text(
+                "Restore the file, or remove it and start the agent with a new join token.",
+                "请恢复该文件；或者将其删除，再用新的加入令牌启动代理。",
+            ),
+        ) from error
+
+
+def keep(data_dir: Path, identity: Identity) -> None:
+    """Write the file whole or not at all, readable by its owner only."""
+    path = data_dir / FILE_NAME
+    temporary = path.with_suffix(".tmp")
+    temporary.unlink(missing_ok=True)
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w") as file:
+        json.dump(identity.model_dump(), file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    folder = os.open(data_dir, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+async def establish(
+    data_dir: Path, join_token: str | None, client: ServerClient, ids: Ids, backoff: Backoff, link: Link
+) -> Identity:
+    """The site's identity, joining if need be; keeps trying while the server is away.
+
+    Raises JoinRefused, and ConfigUnusable when there is neither a credential nor a token.
+    """
+    identity = load(data_dir)
+    if identity is not None and identity.site_id:
+        return identity
+    if not join_token:
+        raise ConfigUnusable(
+            Text("This site has not joined a platform yet.", "本站点尚未加入任何平台。"),
+            Text(
+                "Ask the platform's operator for a join token and start the agent with it.",
+                "请向平台运营方申请加入令牌，并用它启动代理。",
+            ),
+        )
+    if identity is None:
+        identity = Identity(credential=ids.secret("zsc"))
+        keep(data_dir, identity)
+    request = JoinRequest(
+        token=join_token,
+        agent_version=__version__,
+        hostname=platform.node() or "localhost",
+        credential_digest=digest(identity.credential),
+    )
+    log.info("Joining the platform as %s.", request.hostname)
+    answer = await until_reached(link, backoff, lambda: client.join(request))
+    joined = Identity(
+        credential=identity.credential,
+        site_id=answer.site_id,
+        site_name=answer.site_name,
+        gateway_url=answer.gateway_url,
+    )
+    keep(data_dir, joined)
+    log.info("Joined as site %s (%s).", joined.site_name, joined.site_id)
+    return joined

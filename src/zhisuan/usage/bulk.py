@@ -1,0 +1,26 @@
+"""Writing many rows at once with COPY, inside the caller's transaction."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from psycopg import Connection, sql
+from sqlalchemy.orm import Session
+
+
+def driver_connection(session: Session) -> Connection[tuple[Any, ...]]:
+    """The psycopg connection of the session's transaction; what is pending in the session is written first."""
+    session.flush()
+    connection = session.connection().connection.driver_connection
+    if not isinstance(connection, Connection):
+        raise TypeError("the database must be reached through psycopg")
+    return connection
+
+
+def copy_rows(session: Session, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Append rows to ``table``. A row that breaks a constraint fails them all, with psycopg's error."""
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        sql.Identifier(table), sql.SQL(", ").join(sql.Identifier(column) for column in columns)
+    )
+    with driver_connection(session).cursor() as cursor, cursor.copy(statement) as copy:
+        for row in rows:
+            copy.write_row(row)

@@ -1,0 +1,38 @@
+"""The use cases of this package."""
+
+from zhisuan.usage.intake import accept_token_events, accept_windows
+from zhisuan.usage.quarantine import QuarantinedEvent, list_quarantined
+from zhisuan.usage.reading import (
+    LeaseTerms,
+    LeaseUsage,
+    TotalsMismatch,
+    UnratedTokens,
+    UnratedWindow,
+    check_totals,
+    lease_terms,
+    lease_usage,
+    orgs_with_unrated,
+    take_unrated_tokens,
+    take_unrated_windows,
+)
+from zhisuan.usage.replay import Replayed, replay_quarantined
+
+__all__ = [
+    "LeaseTerms",
+    "LeaseUsage",
+    "QuarantinedEvent",
+    "Replayed",
+    "TotalsMismatch",
+    "UnratedTokens",
+    "UnratedWindow",
+    "accept_token_events",
+    "accept_windows",
+    "check_totals",
+    "lease_terms",
+    "lease_usage",
+    "list_quarantined",
+    "orgs_with_unrated",
+    "replay_quarantined",
+    "take_unrated_tokens",
+    "take_unrated_windows",
+]

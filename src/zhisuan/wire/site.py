@@ -1,0 +1,201 @@
+"""Site agent → server: joining, inventory, the sync loop, usage, logs, artefacts.
+
+| call | message | answer |
+| --- | --- | --- |
+| POST /wire/v1/join | JoinRequest (join token, digest of the agent's own credential) | JoinAnswer |
+| POST /wire/v1/inventory | Inventory | Accepted |
+| POST /wire/v1/sync | SyncRequest: what runs here; waits up to ``wait_seconds`` for a change | SyncAnswer: what should run |
+| POST /wire/v1/usage | UsageBatch | Accepted |
+| POST /wire/v1/logs | LogChunk | LogAnswer with the next offset wanted |
+| PUT /wire/v1/artefacts/{lease_id}/{generation}?path=… | the file's bytes | ArtefactAnswer |
+| GET /wire/v1/blobs/{blob_id} | – | the archive's bytes |
+
+All but ``join`` carry ``Authorization: Bearer <site credential>``.
+"""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import AwareDatetime, Field
+
+from zhisuan.wire.common import LeaseKey, Message
+
+
+class MeasurementReport(Message):
+    """One probe result; ``mflops`` is 10⁶ floating-point operations a second, 2·n³ for a product of n × n matrices."""
+
+    precision: str
+    mflops: int = Field(ge=0)
+    method: str
+    at: AwareDatetime
+
+
+class DeviceReport(Message):
+    """One device of a node. For kind ``cpu`` the device is all usable cores and capacity is in milli-cores; for kind
+    ``memory`` it is MiB; an accelerator is 1000 milli-cards."""
+
+    key: str
+    kind: Literal["cpu", "memory", "accelerator"]
+    class_id: str | None = None
+    name: str
+    capacity: int = Field(ge=0)
+    memory_mib: int | None = None
+    health: Literal["ok", "degraded", "failed", "unknown"] = "ok"
+    note: str | None = None
+    measurements: tuple[MeasurementReport, ...] = ()
+
+
+class NodeReport(Message):
+    hostname: str
+    os: str
+    architecture: str
+    boot_id: str
+    facts: dict[str, object] = Field(default_factory=dict)
+    devices: tuple[DeviceReport, ...]
+
+
+class EngineFacts(Message):
+    """What the site's engine is and how well it isolates; ``problems`` are codes with text in both languages."""
+
+    engine: str
+    version: str
+    isolation: Literal["sandbox", "user_sandbox", "none"]
+    allow_unisolated: bool = False
+    limits: dict[str, object] = Field(default_factory=dict)
+    problems: tuple[dict[str, str], ...] = ()
+
+
+class JoinRequest(Message):
+    """``credential_digest`` is the SHA-256 of a secret that the agent has made and kept: the site's credential from now on.
+    The same token with the same digest is answered alike, so an agent killed before it heard the answer can ask again."""
+
+    token: str
+    agent_version: str
+    hostname: str
+    credential_digest: str = Field(min_length=64, max_length=64)
+
+
+class JoinAnswer(Message):
+    site_id: str
+    site_name: str
+    gateway_url: str | None = None
+
+
+class Inventory(Message):
+    engine: EngineFacts
+    nodes: tuple[NodeReport, ...]
+
+
+class LeasePhase(StrEnum):
+    """What the agent sees of a lease's work."""
+
+    accepted = "accepted"
+    running = "running"
+    exited = "exited"
+
+
+class ProgressReport(Message):
+    fraction_ppm: int = Field(ge=0, le=1_000_000)
+    message: str = ""
+
+
+class LeaseReport(LeaseKey):
+    """The latest of one lease. ``started_at``/``ended_at`` are whole seconds: metered time is ``[started, ended)``.
+
+    ``complete`` says that logs, usage and artefacts of an exited lease have all been delivered.
+    """
+
+    phase: LeasePhase
+    started_at: AwareDatetime | None = None
+    ended_at: AwareDatetime | None = None
+    exit_code: int | None = None
+    reason: str | None = None
+    message: str | None = None
+    ready: bool | None = None
+    progress: ProgressReport | None = None
+    cpu_milliseconds: int = 0
+    memory_peak_bytes: int = 0
+    complete: bool = False
+
+
+class SyncRequest(Message):
+    agent_boot: str
+    sequence: int
+    at: AwareDatetime
+    known_version: str | None = None
+    wait_seconds: int = Field(default=0, ge=0, le=30)
+    leases: tuple[LeaseReport, ...] = ()
+
+
+class ArchiveMount(Message):
+    blob_id: str
+    target: str
+
+
+class DeviceGrantMessage(Message):
+    """A share of one device of the node: ``amount`` in the unit of the device's capacity."""
+
+    key: str
+    kind: Literal["cpu", "memory", "accelerator"]
+    amount: int
+
+
+class LeaseOffer(LeaseKey):
+    """What should run, whole: the agent needs nothing else to run it."""
+
+    workload_id: str
+    workload_name: str
+    node_hostname: str
+    devices: tuple[DeviceGrantMessage, ...]
+    setup: str | None = None
+    run: str
+    env: dict[str, str] = Field(default_factory=dict)
+    max_seconds: int | None = None
+    workdir_blob: str | None = None
+    mounts: tuple[ArchiveMount, ...] = ()
+    service_port: int | None = None
+    readiness_path: str | None = None
+    artefacts: tuple[str, ...] = ()
+    desired: Literal["run", "stop"] = "run"
+    grace_seconds: int = 10
+
+
+class SyncAnswer(Message):
+    """All leases the site should hold now. A lease the agent holds and that is not here is over: stop and forget it
+    once its end has been reported. ``version`` changes exactly when the list does. ``gateway_url`` replaces the one of
+    the join."""
+
+    version: str
+    server_time: AwareDatetime
+    leases: tuple[LeaseOffer, ...]
+    gateway_url: str | None = None
+
+
+class UsageWindow(LeaseKey):
+    """Metered time ``[start, end)`` of one lease, whole seconds, inside one minute. Its identity is (site, id); the id is
+    made from lease, generation and start, so a replay carries the same id."""
+
+    id: str
+    start: AwareDatetime
+    end: AwareDatetime
+
+
+class UsageBatch(Message):
+    windows: tuple[UsageWindow, ...] = Field(max_length=10_000)
+
+
+class LogChunk(LeaseKey):
+    """Bytes of the combined output from ``offset``, base64."""
+
+    offset: int = Field(ge=0)
+    data: str = Field(max_length=2_000_000)
+
+
+class LogAnswer(Message):
+    next_offset: int
+
+
+class ArtefactAnswer(Message):
+    path: str
+    size_bytes: int
+    sha256: str

@@ -1,0 +1,12 @@
+def test_launch(world, make_site):
+    site = make_site()
+    t = world.tenant()
+    print(t.get("/wallet"))
+    r = t.post("/workloads", {"file": "name: a\nresources: {cpus: 2}\nrun: echo hi\n"})
+    print(r)
+    offers = site.sync()
+    print(offers)
+    print(t.get("/overview"))
+    print(world.operator.get("/overview"))
+    print(t.get("/trace/" + r["workload"]["id"]))
+    print(site.provider.get("/overview"))
