@@ -5,7 +5,19 @@ Run it after changing the table: python -m scripts.import_contract
 
 from pathlib import Path
 
-SERVICES = ("tenancy", "supply", "catalog", "workload", "placement", "execution", "models", "usage", "ledger", "settlement", "green")
+SERVICES = (
+    "tenancy",
+    "supply",
+    "catalog",
+    "workload",
+    "placement",
+    "execution",
+    "models",
+    "usage",
+    "ledger",
+    "settlement",
+    "green",
+)
 TABLE: dict[str, tuple[str, ...]] = {
     "base": (),
     "wire": (),
@@ -30,7 +42,14 @@ TABLE: dict[str, tuple[str, ...]] = {
     "app": (*SERVICES, "wire", "api", "site", "engines", "gateway", "sdk", "cli", "console"),
     "testing": (*SERVICES, "wire", "api", "site", "engines", "gateway", "sdk", "cli", "console"),
 }
-DATABASE = ("zhisuan.base.db", "zhisuan.base.outbox", "zhisuan.base.idempotency", "zhisuan.base.postgres", "sqlalchemy", "psycopg")
+DATABASE = (
+    "zhisuan.base.db",
+    "zhisuan.base.outbox",
+    "zhisuan.base.idempotency",
+    "zhisuan.base.postgres",
+    "sqlalchemy",
+    "psycopg",
+)
 WITHOUT_DATABASE = ("wire", "placement", "engines", "site", "gateway", "sdk", "cli", "console")
 
 

@@ -135,7 +135,7 @@ def main() -> None:
     if Fraction(trained["exact"], trained["asked"]) < args.minimum:
         sys.exit(
             f"evaluate: the exact rate {trained['exact_rate']} is below {float(args.minimum):.2f}; train longer "
-            "(train.py --steps, --seconds) or give the training more cores"
+            "(train.py --steps-min) or give the training more cores"
         )
 
 

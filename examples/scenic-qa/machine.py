@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
+
+# When this program began, on the monotonic clock: importing PyTorch and transformers counts as its time too.
+STARTED_SECONDS = time.monotonic()
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 # Threads that wait by spinning make a step several times slower as soon as another process wants one of the cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

@@ -22,8 +22,9 @@ class Progress:
 
     def report(self, fraction: float, message: str, **figures: float) -> None:
         """Say how far the work is: `fraction` from 0 to 1, a short message, and figures such as `step` or `loss`."""
-        shown = "  ".join(f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}"
-                          for name, value in figures.items())
+        shown = "  ".join(
+            f"{name} {value:.4f}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items()
+        )
         print(f"{fraction:4.0%}  {message}" + (f"  {shown}" if shown else ""), flush=True)
         if self.file is not None:
             record = {"fraction": round(fraction, 4), "message": message, **figures}

@@ -10,7 +10,7 @@ import argparse
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +23,12 @@ from char_tokenizer import ANSWER, SPECIAL_TOKENS, build_tokenizer
 from progress import Progress
 from qa_data import DATA_DIR, load_pairs
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-from transformers.utils.logging import disable_progress_bar
 
 CONTEXT_TOKENS = 128
 WARMUP_STEPS = 30
-RATE_FLOOR = 0.02
+RATE_FLOOR = 0.05
 CHECK_STEPS = 20
+SECONDS_MIN = 20.0
 # The schedule may end early once this much of it is done and every answer is known with this mean loss.
 EARLY_FRACTION = 0.7
 EARLY_LOSS = 0.01
@@ -36,17 +36,17 @@ EARLY_LOSS = 0.01
 
 @dataclass(frozen=True)
 class Schedule:
-    """When training ends: after `steps`, or after `seconds` on a slow machine, and `overtime_seconds` more
-    (at the lowest rate) only while some pair is still not learnt."""
+    """When training ends: after `steps_max`, or after `seconds` on a slow machine, yet never before `steps_min`."""
 
-    steps: int
+    steps_max: int
+    steps_min: int
     seconds: float
-    overtime_seconds: float
     rate_peak: float
 
     def progress(self, step: int, elapsed_seconds: float) -> float:
-        """The part of the schedule that is done, from 0 to 1, by whichever of steps and time is further on."""
-        return min(1.0, max(step / self.steps, elapsed_seconds / self.seconds))
+        """The part of the schedule that is done, from 0 to 1: time counts only as far as the least steps allow."""
+        by_time = min(elapsed_seconds / self.seconds, step / self.steps_min)
+        return min(1.0, max(step / self.steps_max, by_time))
 
     def rate(self, step: int, progress: float) -> float:
         """Linear warm-up over the first steps, then linear decay with progress down to a floor."""
@@ -72,8 +72,8 @@ def build_model(tokenizer: PreTrainedTokenizerFast, layers: int, width: int) -> 
 
 
 def answer_logits(model: LlamaForCausalLM, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits (answer tokens, vocabulary) and labels (answer tokens,); other positions never reach the output layer,
-    which saves about a third of the work."""
+    """Logits (answer tokens, vocabulary) and labels (answer tokens,); the output layer, the widest of all,
+    never sees the other positions."""
     counted = batch.labels != LABEL_IGNORED
     hidden = model.model(input_ids=batch.ids, use_cache=False).last_hidden_state
     return model.lm_head(hidden[counted]), batch.labels[counted]
@@ -93,30 +93,30 @@ def known_pairs(model: LlamaForCausalLM, batch: Batch) -> tuple[int, float]:
 
 
 def learn(
-    model: LlamaForCausalLM, pairs: Sequence[Encoded], words: Vocabulary, schedule: Schedule, args: argparse.Namespace,
+    model: LlamaForCausalLM,
+    pairs: Sequence[Encoded],
+    words: Vocabulary,
+    batches: Iterable[Batch],
+    schedule: Schedule,
     progress: Progress,
 ) -> None:
-    """Train `model` in place until the schedule ends, or sooner once every pair is known."""
+    """Train `model` in place on `batches` until the schedule ends, or sooner once every one of `pairs` is known."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=schedule.rate_peak, betas=(0.9, 0.98), weight_decay=0.1)
-    batches = noisy_batches(pairs, args.rows, Noise(), words, np.random.default_rng(args.seed))
     plain = make_batch([(pair.question, pair.answer) for pair in pairs], words)
     start = time.monotonic()
     for step, batch in enumerate(batches):
         elapsed = time.monotonic() - start
         done = schedule.progress(step, elapsed)
-        if step % CHECK_STEPS == 0 and step:
-            known, loss = known_pairs(model, plain) if done >= 0.5 else (0, running.item())
-            learnt = f", {known} of {len(pairs)} pairs learnt" if done >= 0.5 else ""
-            progress.report(0.05 + 0.9 * done, f"training, {elapsed:.0f} s{learnt}", step=step, loss=loss)
-            if known == len(pairs) and (done >= 1.0 or (done >= EARLY_FRACTION and loss < EARLY_LOSS)):
+        if step % CHECK_STEPS == 0 or done >= 1.0:
+            known, loss = known_pairs(model, plain)
+            message = f"training, {elapsed:.0f} s, {known} of {len(pairs)} pairs learnt"
+            progress.report(0.05 + 0.9 * done, message, step=step, loss=loss)
+            if done >= 1.0 or (done >= EARLY_FRACTION and known == len(pairs) and loss < EARLY_LOSS):
                 return
-        if elapsed >= schedule.seconds + schedule.overtime_seconds:
-            return
         for group in optimizer.param_groups:
             group["lr"] = schedule.rate(step, done)
         logits, labels = answer_logits(model, batch)
-        running = torch.nn.functional.cross_entropy(logits, labels)
-        running.backward()
+        torch.nn.functional.cross_entropy(logits, labels).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
@@ -127,7 +127,6 @@ def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path)
     partial = out.with_name(out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    disable_progress_bar()
     model.generation_config.max_new_tokens = 64
     model.generation_config.do_sample = False
     model.save_pretrained(partial)
@@ -144,9 +143,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=DATA_DIR / "huangshan.jsonl", help="pairs to learn (JSON lines)")
     parser.add_argument("--out", type=Path, default=artifacts / "model", help="directory for the trained model")
     parser.add_argument("--seed", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=400, help="optimiser steps at most")
-    parser.add_argument("--seconds", type=float, default=50.0, help="training time at most; the rate decays with it")
-    parser.add_argument("--overtime-seconds", type=float, default=12.0, help="more time if pairs are not learnt yet")
+    parser.add_argument("--steps-max", type=int, default=400, help="optimiser steps at most")
+    parser.add_argument("--steps-min", type=int, default=180, help="optimiser steps at least, however slow the machine")
+    parser.add_argument("--seconds", type=float, default=62.0, help="time to finish in, from the start of the program")
     parser.add_argument("--rows", type=int, default=32, help="pairs in a batch")
     parser.add_argument("--rate", type=float, default=4.5e-3, help="peak learning rate")
     parser.add_argument("--layers", type=int, default=2)
@@ -182,8 +181,10 @@ def main() -> None:
         )
         for pair in pairs
     ]
-    schedule = Schedule(args.steps, args.seconds, args.overtime_seconds, args.rate)
-    learn(model, encoded, words, schedule, args, progress)
+    seconds = max(SECONDS_MIN, args.seconds - (time.monotonic() - machine.STARTED_SECONDS))
+    schedule = Schedule(args.steps_max, min(args.steps_min, args.steps_max), seconds, args.rate)
+    batches = noisy_batches(encoded, args.rows, Noise(), words, np.random.default_rng(args.seed))
+    learn(model, encoded, words, batches, schedule, progress)
     save(model, tokenizer, args.out)
     progress.report(1.0, f"model saved in {args.out}")
 

@@ -24,9 +24,13 @@ ROUTERS = (account, sites, catalog, wallet, workloads, models, billing, trace, o
 
 
 def add_api(app: FastAPI, platform: Platform) -> FastAPI:
-    """Put ``/api/v1`` and the wire on ``app``."""
+    """Put ``/api/v1`` and the wire on ``app``, working with ``platform``."""
     app.state.platform = platform
     problems.install(app)
+    return add_routes(app)
+
+
+def add_routes(app: FastAPI) -> FastAPI:
     api = APIRouter(prefix="/api/v1")
     for module in ROUTERS:
         api.include_router(module.router)

@@ -83,6 +83,13 @@ class Installation:
             ) from error
         self._lock = handle
 
+    def check(self) -> None:
+        """Look at what is there without changing it. Raises ``Unavailable`` naming the part that is damaged."""
+        if (self.folder / "secrets.json").exists():
+            self.read_json(self.folder / "secrets.json", SECRETS)
+        if self.postgres.exists() and not (self.postgres / "PG_VERSION").is_file():
+            raise self._damaged(self.postgres)
+
     def unlock(self) -> None:
         if self._lock is not None:
             os.close(self._lock)

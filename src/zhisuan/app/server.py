@@ -25,14 +25,13 @@ from zhisuan.workload.service import WATCH_CHANNEL
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """What a server process is told at its start. ``console`` off leaves the web pages out."""
+    """What a server process is told at its start."""
 
     settings: Settings
     database_url: str
     server_url: str
     gateway_url: str
     storage_secret: str
-    console: bool = True
     reconcile: bool = True
 
 
@@ -60,7 +59,7 @@ def build_server(config: ServerConfig) -> FastAPI:
             database.close()
 
     app = add_api(new_app(lifespan=lifespan), platform)
-    if config.console:
+    if config.settings.console:
         from zhisuan.console.app import mount
 
         mount(app, api_url=config.server_url, storage_secret=config.storage_secret)

@@ -13,7 +13,6 @@ from pathlib import Path
 import orjson
 
 import zhisuan
-
 from zhisuan.app.bootstrap import embedded_site, open_embedded_site, prepare
 from zhisuan.app.children import Child, Recipe, wait_until
 from zhisuan.app.installation import Installation, Secrets, write_private
@@ -86,16 +85,11 @@ class Supervisor:
         self._choose_ports()
         self._say(Text("starting server and gateway", "正在启动服务器和网关"))
         server = self._child("server", "zhisuan.app.run_server", self._server_told(url))
+        health = f"{self.addresses.server_url}/api/v1/health"
+        wait_until(lambda: _answers(health), server, START_SECONDS, Text("server", "服务器"))
         gateway = self._child("gateway", "zhisuan.app.run_gateway", self._gateway_told())
-        wait_until(
-            lambda: _answers(f"{self.addresses.server_url}/api/v1/health"),
-            server,
-            START_SECONDS,
-            Text("server", "服务器"),
-        )
-        wait_until(
-            lambda: _answers(f"{self.addresses.gateway_url}/health"), gateway, START_SECONDS, Text("gateway", "网关")
-        )
+        health = f"{self.addresses.gateway_url}/health"
+        wait_until(lambda: _answers(health), gateway, START_SECONDS, Text("gateway", "网关"))
         if self.with_site:
             self._say(Text("starting the site agent of this machine", "正在启动本机站点代理"))
             self._start_site()
@@ -141,7 +135,7 @@ class Supervisor:
         told = {
             "data_dir": str(folder), "server_url": self.addresses.server_url, "join_token": site.join_token,
             "gateway_url": self.addresses.gateway_url, "exit_with_parent": True,
-            "engine": {"runtime_prefixes": _runtime_prefixes(), "allow_unisolated": self.settings.allow_unisolated},
+            "engine": {"runtime_prefixes": runtime_prefixes(), "allow_unisolated": self.settings.allow_unisolated},
         }  # fmt: skip
         self._child("site agent", "zhisuan.app.run_site", told)
 
@@ -207,7 +201,7 @@ class Supervisor:
         self.installation.unlock()
 
 
-def _runtime_prefixes() -> list[str]:
+def runtime_prefixes() -> list[str]:
     """What a sandbox sees of this installation: its environment, and the package where that lies elsewhere (a checkout)."""
     package = Path(zhisuan.__file__).resolve().parents[1]
     inside = package.is_relative_to(Path(sys.prefix).resolve())

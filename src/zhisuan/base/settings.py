@@ -37,6 +37,7 @@ class Settings(BaseSettings):
     lease_ttl_seconds: int = Field(
         default=90, description="A site that has not reported for this long is shown as unreachable."
     )
+    console: bool = Field(default=True, description="Serve the web console beside the API.")
     region: str = Field(
         default="CN-AH", description="ISO 3166-2 province of the embedded site; picks its grid emission factor."
     )

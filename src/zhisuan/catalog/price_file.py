@@ -41,11 +41,13 @@ _PlainLoader.yaml_implicit_resolvers = {
 
 
 def _mapping(loader: _PlainLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
-    for (key_node, _), key in zip(node.value, keys, strict=True):
-        if not isinstance(key, str) or keys.count(key) > 1:
+    seen = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, str) or key in seen:
             what = f"{key!r} is given twice" if isinstance(key, str) else f"{key!r} is not a field name"
             raise yaml.constructor.ConstructorError(None, None, what, key_node.start_mark)
+        seen.add(key)
     return loader.construct_mapping(node, deep=True)
 
 

@@ -134,8 +134,8 @@ def _draw_energy(screen: Screen, found: "Bill") -> None:
             (
                 t("Carbon", "碳排放"),
                 t(
-                    f"{grams(carbon.location_ug)} gCO2e, location-based",
-                    f"{grams(carbon.location_ug)} 克CO2e（基于位置）",
+                    f"{grams(carbon.location_ug)} gCO2, location-based",
+                    f"{grams(carbon.location_ug)} 克CO2（基于位置）",
                 ),
             )
         )

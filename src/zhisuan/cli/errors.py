@@ -127,7 +127,7 @@ def _what_of(error: TyperException, family: str) -> Text:
         name = getattr(error, "option_name", "")
         return Text(told, f"选项 {name} 缺少取值或取值个数不对。")
     if told.startswith("Got unexpected extra argument"):
-        extra = told[told.find("(") + 1 : told.rfind(")")]
+        extra = told.rpartition("(")[2].rstrip(").")
         return Text(f"This is too much: {extra}", f"多余的参数：{extra}")
     return Text(told, told)
 

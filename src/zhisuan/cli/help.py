@@ -13,7 +13,12 @@ from zhisuan.cli.text import Help, in_reader_language, t
 
 WIDTH_MAX = 100
 LABEL_MAX = 34
-HELP_OPTION = Help("Show this page.", "显示本页。")
+HELP = "--help"
+ABOUT_HELP = Help("Show this page.", "显示本页。")
+
+
+def _help_row() -> tuple[str, str]:
+    return HELP, in_reader_language(ABOUT_HELP)
 
 
 def line_width() -> int:
@@ -55,19 +60,29 @@ def command_page(context: Any, command: Any, about: str) -> str:
     usage = " ".join([context.command_path, *(argument_label(p) for p in arguments), t("[OPTIONS]", "[选项]")])
     lines = [f"{t('Usage: ', '用法：')}{usage}", "", *paragraphs(about)]
     if arguments:
-        lines += ["", t("Arguments:", "参数："), *two_columns((argument_label(p), _meaning(p)) for p in arguments)]
-    lines += ["", t("Options:", "选项："), *two_columns((option_label(p), _meaning(p)) for p in options)]
+        lines += ["", t("Arguments:", "参数："), *two_columns((argument_label(p), meaning(p)) for p in arguments)]
+    lines += [
+        "",
+        t("Options:", "选项："),
+        *two_columns([*((option_label(p), meaning(p)) for p in options), _help_row()]),
+    ]
     return "\n".join(lines)
 
 
-def group_page(context: Any, command: Any, about: str, sections: Iterable[tuple[str, list[tuple[str, str]]]]) -> str:
+def group_page(
+    context: Any,
+    command: Any,
+    about: str,
+    sections: Iterable[tuple[str, list[tuple[str, str]]]],
+    more_options: Iterable[tuple[str, str]] = (),
+) -> str:
     """The page of a group: usage, what it is for, its commands in sections, its options."""
     usage = f"{context.command_path} {t('[OPTIONS] COMMAND …', '[选项] 命令 …')}"
     lines = [f"{t('Usage: ', '用法：')}{usage}", "", *paragraphs(about)]
     for title, rows in sections:
         lines += ["", title, *two_columns(rows)]
-    options = [p for p in command.get_params(context) if not getattr(p, "hidden", False)]
-    lines += ["", t("Options:", "选项："), *two_columns((option_label(p), _meaning(p)) for p in options)]
+    options = [(option_label(p), meaning(p)) for p in command.get_params(context) if not getattr(p, "hidden", False)]
+    lines += ["", t("Options:", "选项："), *two_columns([*more_options, *options, _help_row()])]
     return "\n".join(lines)
 
 
@@ -81,14 +96,12 @@ def option_label(parameter: Any) -> str:
     names = ", ".join(sorted(parameter.opts, key=len))
     if parameter.secondary_opts:
         names += " / " + ", ".join(parameter.secondary_opts)
-    if parameter.is_flag or parameter.name == "help":
+    if parameter.is_flag:
         return names
     return f"{names} {parameter.metavar or parameter.name.upper().replace('-', '_')}"
 
 
-def _meaning(parameter: Any) -> str:
-    if parameter.name == "help":
-        return in_reader_language(HELP_OPTION)
+def meaning(parameter: Any) -> str:
     text = in_reader_language(parameter.help)
     default = parameter.default
     if parameter.param_type_name == "option" and parameter.required:

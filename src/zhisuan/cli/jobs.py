@@ -71,7 +71,7 @@ def _draw_detail(screen: Screen, w: "WorkloadDetail") -> None:
     asked = w.resources
     facts = [
         (t("Id", "编号"), w.id),
-        (t("Name", "名称"), f"{w.name} ({state(w.kind)})"),
+        (t("Name", "名称"), t(f"{w.name} ({state(w.kind)})", f"{w.name}（{state(w.kind)}）")),
         (t("State", "状态"), state(w.state)),
         (t("Progress", "进度"), f"{percent(w.progress_ppm)} {w.progress_message or ''}".strip()),
         (t("Created", "创建"), moment(w.created_at)),
@@ -153,7 +153,7 @@ def artefacts(
         if not found:
             screen.note(t("It has left no artefacts.", "没有产物。"))
             return
-        screen.table("path >size !sha256", [(a.path, str(a.size_bytes), a.sha256) for a in found])
+        screen.table("path >size !created", [(a.path, str(a.size_bytes), time_of_day(a.created_at)) for a in found])
         if download:
             screen.note(t(f"{len(fetched)} files are in {download}.", f"{len(fetched)} 个文件已下载到 {download}。"))
 

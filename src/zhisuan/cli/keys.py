@@ -5,11 +5,10 @@ from typing import Annotated
 
 from zhisuan.base.errors import Conflict
 from zhisuan.base.text import Text
-from zhisuan.cli.figures import time_of_day
 from zhisuan.cli.output import Screen, items, show
 from zhisuan.cli.params import JsonFlag, Limit, Project
 from zhisuan.cli.session import connect
-from zhisuan.cli.text import arg, opt, t
+from zhisuan.cli.text import arg, opt, t, yes_no
 
 
 def list_keys(limit: Limit = 50, as_json: JsonFlag = False) -> None:
@@ -18,8 +17,8 @@ def list_keys(limit: Limit = 50, as_json: JsonFlag = False) -> None:
 
     def draw(screen: Screen) -> None:
         screen.table(
-            "!id name role hint !created !revoked",
-            [(k.id, k.name, k.role, k.hint or "", time_of_day(k.created_at), time_of_day(k.revoked_at)) for k in found],
+            "!id name !role hint revoked",
+            [(k.id, k.name, k.role, k.hint or "", yes_no(k.revoked_at is not None)) for k in found],
         )
 
     show(as_json, items(found), draw)

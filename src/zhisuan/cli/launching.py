@@ -40,7 +40,7 @@ def _draw_quote(screen: Screen, found: "Quote") -> None:
             (t("Price", "价格"), price_line(found.hour_ucny, found.rate_udu_per_hour, found.price_e8_per_du)),
             (t("Price book", "价目表版本"), str(found.price_book_version)),
             (t("Devices", "设备"), "; ".join(_share(p.kind, p.class_id, p.amount) for p in found.shape)),
-            (t("Carbon", "碳排放"), f"{milli(found.carbon_g_per_hour_milli)} {t('gCO2e/hour', '克CO2e/小时')}"),
+            (t("Carbon", "碳排放"), f"{milli(found.carbon_g_per_hour_milli)} {t('gCO2/hour', '克CO2/小时')}"),
         ]
     )
     if found.reason:

@@ -8,7 +8,7 @@ import typer
 
 from zhisuan import __version__
 from zhisuan.cli.commands import ROOT
-from zhisuan.cli.errors import run_guarded
+from zhisuan.cli.errors import run_guarded, usage_error
 from zhisuan.cli.session import use_profile
 from zhisuan.cli.text import Help, environment_language, opt, use_language
 from zhisuan.cli.tree import LazyGroup
@@ -22,12 +22,30 @@ ABOUT = Help(
 )
 
 
+PROFILE = "--profile"
+
+
+def take_profile(words: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The profile named before the command, and the words without it.
+
+    Read here and not by the parser, whose options load its validation library: help and mistakes do without that.
+    """
+    found, left = None, list(words)
+    while left and left[0].partition("=")[0] == PROFILE:
+        _, equals, value = left.pop(0).partition("=")
+        if not equals and not left:
+            raise usage_error("--profile is missing its name.", "--profile 缺少名称。")
+        found = value if equals else left.pop(0)
+    return found, left
+
+
 class RootGroup(LazyGroup):
     """All commands; here the language is set and every error ends."""
 
     about = ABOUT
     sections = ROOT
     takes_entry_points = True
+    more_options = ((f"{PROFILE} NAME", Help("Use this stored profile.", "使用指定的已保存配置。")),)
 
     def main(
         self,
@@ -42,8 +60,10 @@ class RootGroup(LazyGroup):
         use_language(environment_language())
 
         def work() -> Any:
+            profile, rest = take_profile(words)
+            use_profile(profile)
             return super(RootGroup, self).main(
-                words,
+                rest,
                 prog_name="zhisuan",
                 complete_var=complete_var,
                 standalone_mode=False,
@@ -63,16 +83,11 @@ app = typer.Typer(
 )
 
 
-@app.callback()
+@app.callback(add_help_option=False)
 def root(
     context: typer.Context,
-    profile: Annotated[
-        str | None,
-        opt("--profile", metavar="NAME", en="Use this stored profile.", zh="使用指定的已保存配置。"),
-    ] = None,
     version: Annotated[bool, opt("--version", en="Show the version.", zh="显示版本。")] = False,
 ) -> None:
-    use_profile(profile)
     if version:
         sys.stdout.write(f"zhisuan {__version__}\n")
         raise typer.Exit

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated
 
-from zhisuan.cli.figures import NONE, cny, count, du, milli, moment, price_per_du, time_of_day, yuan
+from zhisuan.cli.figures import NONE, cny, du, milli, moment, price_per_du, time_of_day, yuan
 from zhisuan.cli.output import Screen, show
 from zhisuan.cli.params import JsonFlag
 from zhisuan.cli.session import connect, connect_public
@@ -26,7 +26,10 @@ def _draw_catalog(screen: Screen, found: "Catalog") -> None:
     ]  # fmt: skip
     if book.free_quota:
         facts.append(
-            (t("Free quota", "免费额度"), f"{du(book.free_quota.quantity_udu)} 度, {_days(book.free_quota.valid_days)}")
+            (
+                t("Free quota", "免费额度"),
+                f"{du(book.free_quota.quantity_udu)} 度{t(', ', '，')}{_days(book.free_quota.valid_days)}",
+            )
         )
     screen.facts(facts)
     screen.line()
@@ -36,7 +39,7 @@ def _draw_catalog(screen: Screen, found: "Catalog") -> None:
     )
     screen.line()
     screen.table(
-        "!class name >rate >nominal",
+        "!class name >rate >nominal_tflops",
         [
             (c.class_id, say(c.name), du(c.published_rate_udu_per_hour), milli(c.nominal_fp16_tflops_milli))
             for c in found.device_classes
@@ -66,9 +69,9 @@ def draw_wallet(screen: Screen, found: "Wallet") -> None:
     if found.grants:
         screen.line()
         screen.table(
-            "!id kind product >quantity >left !expires",
+            "!id product >quantity >left !expires",
             [
-                (g.id, state(g.kind), g.product or "", du(g.quantity_udu), du(g.left_udu), time_of_day(g.expires_at))
+                (g.id, g.product or state(g.kind), du(g.quantity_udu), du(g.left_udu), time_of_day(g.expires_at))
                 for g in found.grants
             ],
         )
@@ -89,12 +92,6 @@ def buy(
                 f"已购买 {made.quantity} × {made.product}：{du(made.quantity_udu)} 度，{cny(made.amount_ucny)}。",
             )
         )
-        screen.facts(
-            [
-                (t("Order", "订单"), made.id),
-                (t("Grant", "额度"), made.grant_id or NONE),
-                (t("Pieces", "数量"), count(made.quantity)),
-            ]
-        )
+        screen.facts([(t("Order", "订单"), made.id), (t("Grant", "额度"), made.grant_id or NONE)])
 
     show(as_json, made.as_json(), draw)

@@ -11,13 +11,17 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from zhisuan.cli.cells import printable
+from zhisuan.cli.cells import printable, width_of
 from zhisuan.cli.text import word
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 ENDLESS = 100_000
+WHOLE = "!>"
+ROOM_MIN = 12
+GAP = 2
+NARROW = 50
 STYLES = {
     "succeeded": "green", "running": "cyan", "active": "cyan", "ready": "green", "open": "green", "failed": "red",
     "cancelled": "yellow", "pending": "yellow", "waiting": "yellow", "draining": "yellow", "not_ready": "yellow",
@@ -47,9 +51,14 @@ class Screen:
         self.line(text, "bold")
 
     def facts(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Labels and values in two columns."""
+        """Labels and values in two columns; one below the other where it is too narrow for that."""
         from rich.table import Table
 
+        if self.console.width < NARROW:
+            for label, value in pairs:
+                self.line(label, "dim")
+                self.line(value)
+            return
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
         table.add_column(no_wrap=True, style="dim")
         table.add_column(overflow="fold")
@@ -59,21 +68,35 @@ class Screen:
 
     def table(self, columns: str, rows: Iterable[Sequence[str]], styles: Sequence[str] = ()) -> None:
         """``columns`` are keys of ``text.WORDS``, each with a mark: ``!`` before one whose values stay whole on one line,
-        ``>`` before one aligned right. ``styles`` colours row by row."""
+        ``>`` before one aligned right, whole too. ``styles`` colours row by row.
+
+        Where the whole ones leave no room for the rest, each row becomes a list of its own.
+        """
         from rich.table import Table
 
+        keys, known = columns.split(), [tuple(printable(value) for value in row) for row in rows]
+        heads = [word(key.lstrip("!>")) for key in keys]
+        if not _fits(keys, heads, known, self.console.width):
+            self._cards(heads, known)
+            return
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        for key in columns.split():
-            whole, right = key.startswith("!"), key.startswith(">")
+        for key, head in zip(keys, heads, strict=True):
             table.add_column(
-                _text(word(key.lstrip("!>"))),
-                no_wrap=whole or right,
+                _text(head),
+                no_wrap=key[0] in WHOLE,
                 overflow="fold",
-                justify="right" if right else "left",
+                justify="right" if key[0] == ">" else "left",
+                min_width=width_of(head),
             )
-        for index, row in enumerate(rows):
+        for index, row in enumerate(known):
             table.add_row(*(_text(value) for value in row), style=styles[index] if index < len(styles) else "")
         self.console.print(table)
+
+    def _cards(self, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        for index, row in enumerate(rows):
+            if index:
+                self.line()
+            self.facts(zip(heads, row, strict=True))
 
     def note(self, text: str, style: str = "dim") -> None:
         """A remark: to standard error, so that the result can be piped on."""
@@ -82,6 +105,15 @@ class Screen:
     @staticmethod
     def _print(console: "Console", text: str, style: str) -> None:
         console.print(_text(text), style=style, soft_wrap=not console.is_terminal)
+
+
+def _fits(keys: Sequence[str], heads: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> bool:
+    """Whether a table keeps its whole columns whole in ``width`` cells, and leaves the others room to read."""
+    needed = GAP * (len(keys) - 1)
+    for place, key in enumerate(keys):
+        widest = max((width_of(line) for row in rows for line in row[place].split("\n")), default=0)
+        needed += max(width_of(heads[place]), widest if key[0] in WHOLE else min(widest, ROOM_MIN))
+    return needed <= width
 
 
 def _text(value: str) -> Any:

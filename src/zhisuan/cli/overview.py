@@ -41,7 +41,7 @@ def _draw_tenant(screen: Screen, found: "TenantOverview") -> None:
     screen.facts(
         [
             (t("This month", "本月"), t(f"{du(found.month.quantity_udu)} 度, {cny(found.month.cash_ucny)} cash", f"{du(found.month.quantity_udu)} 度，现金 {cny(found.month.cash_ucny)}")),
-            (t("Carbon", "碳排放"), f"{grams(found.month.carbon_ug)} {t('gCO2e', '克CO2e')}"),
+            (t("Carbon", "碳排放"), f"{grams(found.month.carbon_ug)} {t('gCO2', '克CO2')}"),
             (t("Workloads", "工作负载"), _by_state(found.workloads)),
             (t("Served models", "已部署模型"), str(found.deployments)),
         ]
@@ -76,8 +76,8 @@ def _draw_operator(screen: Screen, found: "OperatorOverview") -> None:
             (t("Workloads", "工作负载"), _by_state(found.workloads)),
             (t("Waiting", "等待中"), str(found.waiting)),
             (t("Order to running, median", "从下单到运行（中位数）"), _seconds(found.delivery_seconds_p50)),
-            (t("This month", "本月"), f"{du(found.month.quantity_udu)} 度, {cny(found.month.value_ucny)}"),
-            (t("Usage set aside", "隔离用量"), str(found.quarantined)),
+            (t("This month", "本月"), f"{du(found.month.quantity_udu)} 度{t(', ', '，')}{cny(found.month.value_ucny)}"),
+            (t("Usage set aside", "待核实用量"), str(found.quarantined)),
         ]
     )  # fmt: skip
     _draw_use(screen, found.utilisation)
@@ -93,7 +93,7 @@ def _draw_city(screen: Screen, found: "CityOverview") -> None:
             (t("Measured compute", "实测算力"), f"{tflops(found.measured_mflops_total)} TFLOPS"),
             (t("This month", "本月"), f"{du(found.month.quantity_udu)} 度"),
             (t("Energy", "能耗"), f"{kwh(found.energy_uwh)} kWh"),
-            (t("Carbon", "碳排放"), f"{grams(found.carbon_ug)} {t('gCO2e', '克CO2e')}"),
+            (t("Carbon", "碳排放"), f"{grams(found.carbon_ug)} {t('gCO2', '克CO2')}"),
         ]
     )  # fmt: skip
     _draw_use(screen, tuple(found.utilisation or ()))
@@ -104,7 +104,7 @@ def _draw_use(screen: Screen, rows: tuple[dict[str, Any], ...]) -> None:
         return
     screen.line()
     screen.table(
-        "kind >capacity >used", [(str(r["kind"]), _amount(r, "capacity"), _amount(r, "allocated")) for r in rows]
+        "kind >capacity >used", [(state(r["kind"]), _amount(r, "capacity"), _amount(r, "allocated")) for r in rows]
     )
 
 

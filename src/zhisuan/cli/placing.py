@@ -7,7 +7,7 @@ from zhisuan.cli.output import Screen
 from zhisuan.cli.text import say, t
 
 if TYPE_CHECKING:
-    from zhisuan.sdk.types import Candidate, Placement, Rejected
+    from zhisuan.sdk.types import Candidate, Placement, Rejected, ScorePart
 
 OWN_COLUMNS = {"ucny_per_hour", "mg_per_hour"}
 SHOWN_MAX = 10
@@ -38,9 +38,7 @@ def draw_compared(screen: Screen, candidates: "tuple[Candidate, ...]", rejected:
                     c.node_hostname or "",
                     yuan(c.hour_ucny),
                     milli(c.carbon_g_per_hour_milli),
-                    "; ".join(
-                        f"{p.name} {p.value} {p.unit}".strip() for p in c.score_parts if p.unit not in OWN_COLUMNS
-                    ),
+                    t("; ", "；").join(_part(p) for p in c.score_parts if p.unit not in OWN_COLUMNS),
                 )
                 for c in candidates[:SHOWN_MAX]
             ],
@@ -49,6 +47,13 @@ def draw_compared(screen: Screen, candidates: "tuple[Candidate, ...]", rejected:
             screen.line(t(f"… and {len(candidates) - SHOWN_MAX} more", f"……另有 {len(candidates) - SHOWN_MAX} 个"))
     for r in rejected:
         screen.line(t(f"Left out ({r.count}): {say(r.text)}", f"未入选（{r.count} 个）：{say(r.text)}"))
+
+
+def _part(part: "ScorePart") -> str:
+    name = say(part.text) or part.name
+    if part.unit == "millicores" and isinstance(part.value, int):
+        return f"{name} {milli(part.value)}"
+    return f"{name} {part.value} {part.unit}".rstrip()
 
 
 def price_line(hour_ucny: int | None, rate_udu_per_hour: int | None, price_e8_per_du: int | None) -> str:

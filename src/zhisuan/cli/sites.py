@@ -5,7 +5,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 from zhisuan.cli.errors import usage_error
-from zhisuan.cli.figures import NONE, cny_fen, du, fen, milli, moment, tflops, time_of_day, yuan
+from zhisuan.cli.figures import NONE, cny_fen, du, fen, milli, moment, tflops, yuan
 from zhisuan.cli.output import Screen, items, print_json, show, style_of
 from zhisuan.cli.params import JsonFlag, Limit
 from zhisuan.cli.session import access_now, connect
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from zhisuan.sdk.types import Device, JoinToken, Site
 
 SiteId = Annotated[str, arg("Id of the site (site_…).", "站点编号（site_…）。", metavar="ID")]
+HEALTH = {
+    "ok": ("ok", "正常"),
+    "degraded": ("degraded", "降级"),
+    "failed": ("failed", "故障"),
+    "unknown": ("unknown", "未知"),
+}
 UNITS = {"cpu": ("cores", "核"), "accelerator": ("cards", "卡")}
 
 
@@ -66,27 +72,35 @@ def _draw_site(screen: Screen, found: "Site") -> None:
         screen.line()
         screen.title(f"{node.hostname}  {node.os or ''} {node.architecture or ''}".rstrip())
         screen.table(
-            "device >capacity >used health >nominal >published >measured",
+            "device used health >nominal >published >measured",
             [
                 (
                     d.name,
-                    _capacity(d, d.capacity),
-                    _capacity(d, d.allocated),
-                    d.health,
+                    _use(d),
+                    t(*HEALTH.get(d.health, (d.health, d.health))),
                     milli(d.nominal_tflops_milli),
                     du(d.published_rate_udu_per_hour),
-                    "; ".join(f"{m.precision} {tflops(m.mflops)}" for m in d.measured) or NONE,
+                    "\n".join(f"{m.precision} {tflops(m.mflops)}" for m in d.measured) or NONE,
                 )
                 for d in node.devices
             ],
         )
+    if found.nodes:
+        screen.note(
+            t(
+                "Nominal (data sheet) and measured here in TFLOPS; published in 度 an hour: bills use that.",
+                "标称（厂商数据）与实测单位为 TFLOPS；公布单位为 度/小时，计费以公布值为准。",
+            )
+        )
 
 
-def _capacity(device: "Device", amount: int) -> str:
+def _use(device: "Device") -> str:
     if device.kind == "memory":
-        return f"{amount} MiB"
-    unit = UNITS.get(device.kind)
-    return f"{milli(amount)} {t(*unit)}" if unit else str(amount)
+        used, whole, unit = str(device.allocated), str(device.capacity), "MiB"
+    else:
+        used, whole = milli(device.allocated), milli(device.capacity)
+        unit = t(*UNITS[device.kind]) if device.kind in UNITS else ""
+    return t(f"{used} of {whole} {unit}", f"{used} / {whole} {unit}").rstrip()
 
 
 def create(
@@ -193,11 +207,11 @@ def earnings(
         if found.items:
             screen.line()
             screen.table(
-                "!invoice !at >quantity >value >fee >amount",
+                "!invoice !month >quantity >value >fee >amount",
                 [
                     (
                         e.invoice_id,
-                        time_of_day(e.at),
+                        e.month or "",
                         du(e.quantity_udu),
                         yuan(e.value_ucny),
                         fen(e.fee_fen),

@@ -40,16 +40,18 @@ def say(text: Text | None) -> str:
     return text.in_language(language()) if text else ""
 
 
-class Help(str):
-    """A help text in both languages: an English string that knows its Chinese."""
+_CHINESE: dict[str, str] = {}
 
-    __slots__ = ("zh",)
-    zh: str
+
+class Help(str):
+    """A help text: the English one, whose Chinese is kept until a page is shown. The parser copies help texts, so what
+    goes along with one must be found by the text itself."""
+
+    __slots__ = ()
 
     def __new__(cls, en: str, zh: str) -> "Help":
-        made = super().__new__(cls, en)
-        made.zh = zh
-        return made
+        _CHINESE[en] = zh
+        return super().__new__(cls, en)
 
 
 def opt(*declarations: str, en: str, zh: str, **more: Any) -> Any:
@@ -64,7 +66,8 @@ def arg(en: str, zh: str, **more: Any) -> Any:
 
 def in_reader_language(help_text: str | None) -> str:
     """A help text for the reader; a plain one, of a command from elsewhere, stays as it is."""
-    return help_text.zh if isinstance(help_text, Help) and language() == "zh" else str(help_text or "")
+    english = help_text or ""
+    return _CHINESE.get(english, english) if language() == "zh" else english
 
 
 WORDS: dict[str, Text] = {
@@ -77,22 +80,23 @@ WORDS: dict[str, Text] = {
     "at": Text("TIME (UTC+8)", "时间（UTC+8）"),
     "issued": Text("ISSUED (UTC+8)", "开具时间（UTC+8）"),
     "effective": Text("IN FORCE FROM (UTC+8)", "生效时间（UTC+8）"),
+    "nominal_tflops": Text("NOMINAL TFLOPS", "标称 TFLOPS"),
     "expires": Text("EXPIRES (UTC+8)", "到期（UTC+8）"),
-    "revoked": Text("REVOKED (UTC+8)", "吊销时间（UTC+8）"),
+    "revoked": Text("REVOKED", "已吊销"),
     "rank": Text("#", "序"),
     "site": Text("SITE", "站点"),
     "node": Text("NODE", "节点"),
-    "hour": Text("YUAN/HOUR", "元/小时"),
-    "carbon_hour": Text("gCO2e/HOUR", "克CO2e/小时"),
+    "hour": Text("¥/HOUR", "元/小时"),
+    "carbon_hour": Text("gCO2/HOUR", "克CO2/小时"),
     "generation": Text("GEN", "代次"),
     "seconds": Text("SECONDS", "秒"),
     "quantity": Text("度", "度"),
     "left": Text("LEFT 度", "剩余度"),
-    "cash": Text("CASH YUAN", "现金（元）"),
-    "value": Text("VALUE YUAN", "价值（元）"),
+    "cash": Text("CASH ¥", "现金（元）"),
+    "value": Text("VALUE ¥", "价值（元）"),
     "amount": Text("YUAN", "金额（元）"),
-    "fee": Text("FEE YUAN", "平台费（元）"),
-    "carbon": Text("gCO2e", "克CO2e"),
+    "fee": Text("FEE ¥", "平台费（元）"),
+    "carbon": Text("gCO2", "克CO2"),
     "tokens": Text("TOKENS", "Token"),
     "purse": Text("PURSE", "支付来源"),
     "rule": Text("RULE", "计价规则"),
@@ -115,9 +119,9 @@ WORDS: dict[str, Text] = {
     "capacity": Text("CAPACITY", "容量"),
     "used": Text("IN USE", "已用"),
     "health": Text("HEALTH", "健康"),
-    "nominal": Text("NOMINAL TFLOPS", "标称 TFLOPS"),
-    "published": Text("PUBLISHED 度/H", "公布 度/小时"),
-    "measured": Text("MEASURED TFLOPS", "实测 TFLOPS"),
+    "nominal": Text("NOMINAL", "标称"),
+    "published": Text("PUBLISHED", "公布"),
+    "measured": Text("MEASURED", "实测"),
     "product": Text("PRODUCT", "产品"),
     "class": Text("CLASS", "型号编号"),
     "rate": Text("度/HOUR", "度/小时"),
@@ -159,6 +163,9 @@ STATES: dict[str, Text] = {
     "pack": Text("pack", "算力包"),
     "wallet": Text("wallet", "钱包"),
     "arrears": Text("arrears", "欠费"),
+    "cpu": Text("CPU cores", "CPU 核"),
+    "memory": Text("memory", "内存"),
+    "accelerator": Text("accelerators", "加速卡"),
     "job": Text("job", "作业"),
     "service": Text("service", "服务"),
     "time": Text("compute", "算力时长"),

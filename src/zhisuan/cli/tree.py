@@ -4,20 +4,21 @@ A command's code, and what it imports, is loaded when that command runs. Command
 …) come through the entry points ``zhisuan.commands``: the command line never imports them by name.
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from zhisuan.base.errors import ZhisuanError
 from zhisuan.base.text import Text
-from zhisuan.cli.help import command_page, group_page
-from zhisuan.cli.text import Help, in_reader_language, say, t
+from zhisuan.cli.help import HELP, command_page, group_page
+from zhisuan.cli.text import in_reader_language, say, t
 
 ENTRY_POINTS = "zhisuan.commands"
 
@@ -28,7 +29,7 @@ class Command:
 
     name: str
     source: str
-    help: Help
+    help: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,15 @@ class Group:
     """Commands under one word; ``default`` is the one meant when none is named."""
 
     name: str
-    help: Help
+    help: str
     members: tuple[Command, ...]
     default: str | None = None
+
+
+def _show_page(command: Any, ctx: Any) -> NoReturn:
+    """Print a help page and end. The parser's own ``--help`` loads its validation library whenever it is *not* given."""
+    sys.stdout.write(command.get_help(ctx) + "\n")
+    raise typer.Exit
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,11 @@ class PageCommand(TyperCommand):
     def get_help(self, ctx: Any) -> str:
         return command_page(ctx, self, in_reader_language(self.about))
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if HELP in (args[: args.index("--")] if "--" in args else args):
+            _show_page(self, ctx)
+        return super().parse_args(ctx, args)
+
 
 class LazyGroup(TyperGroup):
     """A group that loads a command when it is named. ``sections`` is set by who makes it."""
@@ -65,13 +77,15 @@ class LazyGroup(TyperGroup):
     sections: tuple[Section, ...] = ()
     default: str | None = None
     takes_entry_points = False
+    more_options: tuple[tuple[str, str], ...] = ()
 
     def get_help(self, ctx: Any) -> str:
         shown = [
             (f"{say(s.title)}{t(':', '：')}", [(m.name, in_reader_language(m.help)) for m in s.members])
             for s in self.sections
         ]
-        return group_page(ctx, self, in_reader_language(self.about), shown)
+        more = [(label, in_reader_language(told)) for label, told in self.more_options]
+        return group_page(ctx, self, in_reader_language(self.about), shown, more)
 
     def list_commands(self, ctx: Any) -> list[str]:
         return [member.name for section in self.sections for member in section.members]
@@ -86,7 +100,9 @@ class LazyGroup(TyperGroup):
         return None
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if self.default and (not args or (args[0].startswith("-") and args[0] != "--help")):
+        if args and args[0] == HELP:
+            _show_page(self, ctx)
+        if self.default and (not args or args[0].startswith("-")):
             args = [self.default, *args]
         return super().parse_args(ctx, args)
 
@@ -110,7 +126,7 @@ def built(member: Command | Group) -> Any:
     if isinstance(member, Command):
         return _command(member.name, _load(member), member.help)
     app = typer.Typer(name=member.name, cls=LazyGroup, add_completion=False, rich_markup_mode=None)
-    app.callback()(_nothing)
+    app.callback(add_help_option=False)(_nothing)
     group = typer.main.get_command(app)
     if not isinstance(group, LazyGroup):
         raise TypeError("typer made no group of a typer with a callback")
@@ -125,7 +141,7 @@ def _nothing() -> None:
 
 def _command(name: str, function: Callable[..., Any], about: str) -> Any:
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(name, cls=PageCommand)(function)
+    app.command(name, cls=PageCommand, add_help_option=False)(function)
     command = typer.main.get_command(app)
     if not isinstance(command, PageCommand):
         raise TypeError("typer made no command of a typer with one function")

@@ -37,14 +37,20 @@ def _step(folder: int, name: str, flags: int) -> int:
         os.close(folder)
 
 
+_DEPTH_MAX = 64
+
+
 def iter_artifacts(root: Path, entries_max: int = 100_000) -> Iterator[Artifact]:
     """Every regular file below ``root``, folders in sorted order; links, devices, pipes and sockets are passed over.
 
-    Raises ValueError after ``entries_max`` entries.
+    A name that is not UTF-8 comes with surrogate escapes, as ``os.fsdecode`` gives it. Raises ValueError after
+    ``entries_max`` entries, and for folders nested more than 64 deep.
     """
     seen = 0
     for folder, folders, files, fd in os.fwalk(root, follow_symlinks=False):
         folders.sort()
+        if folders and len(Path(folder).relative_to(root).parts) >= _DEPTH_MAX:
+            raise ValueError(f"{root} holds folders nested more than {_DEPTH_MAX} deep")
         for name in sorted(files):
             status = os.stat(name, dir_fd=fd, follow_symlinks=False)
             if stat.S_ISREG(status.st_mode):

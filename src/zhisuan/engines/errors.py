@@ -1,12 +1,12 @@
 """What an engine refuses, and why.
 
-    EngineError
-    ├── InvalidSpec           the run specification cannot be carried out as written
-    ├── StaleGeneration       a newer generation of the lease is already here
-    ├── UnknownRun            no such lease and generation on this engine
-    ├── RunStillActive        the run must end before it can be removed
-    ├── IsolationUnavailable  this host cannot isolate tenants' work and the operator has not allowed it unisolated
-    └── StartRefused          the host could not create the run (the run did not begin)
+EngineError
+├── InvalidSpec           the run specification cannot be carried out as written
+├── StaleGeneration       a newer generation of the lease is already here
+├── UnknownRun            no such lease and generation on this engine
+├── RunStillActive        the run must end before it can be removed
+├── IsolationUnavailable  this host cannot isolate tenants' work and the operator has not allowed it unisolated
+└── StartRefused          the host could not create the run (the run did not begin)
 """
 
 

@@ -23,22 +23,10 @@ class _Tunnel:
 
     def __init__(self, site_id: str, websocket: WebSocket) -> None:
         self.websocket = websocket
-        self.link = SiteLink(site_id, self._send)
-        self.lost = False
-
-    async def _send(self, frame: bytes) -> None:
-        try:
-            await self.websocket.send_bytes(frame)
-        except (WebSocketDisconnect, RuntimeError, OSError) as error:
-            self.lose("the site is no longer connected")
-            raise StreamFailed("tunnel_lost", "the site is no longer connected") from error
-
-    def lose(self, reason: str) -> None:
-        self.lost = True
-        self.link.lose(reason)
+        self.link = SiteLink(site_id, websocket.send_bytes)
 
     async def close(self, code: int, reason: str) -> None:
-        self.lose(reason)
+        self.link.lose(reason)
         try:
             await self.websocket.close(code, reason)
         except (WebSocketDisconnect, RuntimeError, OSError):
@@ -68,12 +56,12 @@ class TunnelHub:
 
     def reachable(self, site_id: str) -> bool:
         tunnel = self._tunnels.get(site_id)
-        return tunnel is not None and not tunnel.lost
+        return tunnel is not None and not tunnel.link.lost
 
     def link(self, site_id: str) -> SiteLink:
         """The link to ``site_id``; ``StreamFailed`` when it is not connected."""
         tunnel = self._tunnels.get(site_id)
-        if tunnel is None or tunnel.lost:
+        if tunnel is None or tunnel.link.lost:
             raise StreamFailed("tunnel_lost", "the site is not connected")
         return tunnel.link
 
@@ -118,12 +106,12 @@ class TunnelHub:
             recheck.cancel()
             if self._tunnels.get(site_id) is tunnel:
                 del self._tunnels[site_id]
-            tunnel.lose("the site's connection is gone")
+            tunnel.link.lose("the site's connection is gone")
             log.info("site %s is no longer connected here", site_id)
 
     def _close_aside(self, tunnel: _Tunnel, code: int, reason: str) -> None:
         """A dead connection never takes its close frame, so nobody waits for that."""
-        tunnel.lose(reason)
+        tunnel.link.lose(reason)
         task = asyncio.create_task(tunnel.close(code, reason))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

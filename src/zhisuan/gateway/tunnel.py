@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from pydantic import ValidationError
 
-from zhisuan.wire.flow import FlowError, Inbox, SendWindow
+from zhisuan.wire.flow import FlowError, Inbox, Outbox, SendWindow
 from zhisuan.wire.frames import (
     STREAM_MAX,
     Frame,
@@ -25,7 +25,6 @@ from zhisuan.wire.gateway import TunnelHead, TunnelOpen, TunnelReset
 
 log = logging.getLogger(__name__)
 LINGER_SECONDS = 5.0
-Send = Callable[[bytes], Awaitable[None]]
 
 
 class StreamFailed(Exception):
@@ -133,61 +132,62 @@ class TunnelStream:
 
 
 class SiteLink:
-    """One WebSocket of a site and the streams on it."""
+    """One WebSocket of a site and the streams on it. ``write`` sends one message over it."""
 
-    def __init__(self, site_id: str, send: Send) -> None:
+    def __init__(self, site_id: str, write: Callable[[bytes], Awaitable[None]]) -> None:
         self.site_id = site_id
-        self.send = send
+        self.lost = False
+        self._outbox = Outbox(write, self._unwritable)
         self._streams: dict[int, TunnelStream] = {}
         self._last = 0
-        self._posts: set[asyncio.Task[None]] = set()
 
     def open(self) -> TunnelStream:
-        if self._last >= STREAM_MAX:
-            raise StreamFailed("tunnel_lost", "the tunnel has used all its stream numbers")
+        if self.lost or self._last >= STREAM_MAX:
+            raise StreamFailed("tunnel_lost", "the tunnel is gone")
         self._last += 1
         stream = TunnelStream(self, self._last)
         self._streams[self._last] = stream
         return stream
 
     def receive(self, message: bytes) -> None:
-        """Hand one message of the site to its stream; ``FrameError`` when it cannot be read."""
-        frame = decode(message)
-        stream = self._streams.get(frame.stream)
-        if stream is None:
-            return
+        """Hand one message of the site to its streams; ``FrameError`` when it cannot be read."""
+        for frame in decode(message):
+            stream = self._streams.get(frame.stream)
+            if stream is not None:
+                self._hand(stream, frame)
+
+    def _hand(self, stream: TunnelStream, frame: Frame) -> None:
         try:
             stream.take(frame)
         except FlowError as error:
-            self._break(stream, frame.stream, "flow_control", str(error))
+            self.post(encode(FrameType.RESET, frame.stream, _reset("flow_control")))
+            self.drop(frame.stream)
+            stream.lost(StreamFailed("flow_control", str(error)))
         except ValidationError as error:
             raise FrameError(f"the payload of a frame of type {frame.type} cannot be read") from error
-
-    def _break(self, stream: TunnelStream, number: int, code: str, message: str) -> None:
-        self.post(encode(FrameType.RESET, number, _reset(code)))
-        self.drop(number)
-        stream.lost(StreamFailed(code, message))
 
     def drop(self, number: int) -> None:
         self._streams.pop(number, None)
 
-    def post(self, frame: bytes) -> None:
-        """Send without waiting; for frames that must go out even where the sender is going away."""
-        task = asyncio.get_running_loop().create_task(self._post(frame))
-        self._posts.add(task)
-        task.add_done_callback(self._posts.discard)
+    async def send(self, frame: bytes) -> None:
+        """Queue a frame, waiting while the tunnel is full; ``StreamFailed`` when it is gone."""
+        await self._outbox.send(frame)
 
-    async def _post(self, frame: bytes) -> None:
-        try:
-            await self.send(frame)
-        except StreamFailed:
-            log.debug("a frame for site %s was not sent: its tunnel is gone", self.site_id)
+    def post(self, frame: bytes) -> None:
+        """Queue a frame without waiting."""
+        self._outbox.post(frame)
 
     def lose(self, reason: str) -> None:
-        """The WebSocket is gone: every stream on it fails."""
+        """The WebSocket is gone: every stream on it fails, and no new one opens."""
+        self.lost = True
         error = StreamFailed("tunnel_lost", reason)
+        self._outbox.fail(error)
         for stream in list(self._streams.values()):
             stream.lost(error)
+
+    def _unwritable(self, error: Exception) -> None:
+        log.info("the tunnel of site %s cannot be written: %s", self.site_id, error)
+        self.lose("the site is no longer connected")
 
 
 def _reset(code: str) -> bytes:

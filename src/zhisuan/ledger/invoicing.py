@@ -19,6 +19,7 @@ from zhisuan.ledger.tables import Charge, Invoice, InvoiceLine, Slice
 
 PACK = "pack"
 LINE_ORDER = {"time": 0, "tokens": 1, PACK: 2, "credit": 3}
+PURSE_ORDER = {"free": 0, "pack": 1, "wallet": 2, "arrears": 3}
 
 
 @dataclass(slots=True)
@@ -129,10 +130,11 @@ def _slices_by_line(session: Session, org_id: str, until: datetime) -> dict[tupl
         .join(Charge, Charge.id == Slice.charge_id)
         .where(_unbilled(org_id, until))
         .group_by(*key)
-        .order_by(*key)
-    )
+    ).all()
     found: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-    for kind, subject, purse, grant_id, quantity, value, cash in rows:
+    for kind, subject, purse, grant_id, quantity, value, cash in sorted(
+        rows, key=lambda r: (PURSE_ORDER[r[2]], r[3] or "")
+    ):
         found[kind, subject].append({
             "purse": purse, "grant_id": grant_id, "quantity_udu": int(quantity), "value_ucny": int(value),
             "cash_ucny": int(cash),

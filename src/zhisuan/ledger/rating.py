@@ -1,8 +1,8 @@
 """Turning usage into charges: each event once, in batches of one organisation, all or nothing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -14,6 +14,8 @@ from zhisuan.ledger.bulk import write_charges
 from zhisuan.ledger.credits import credit_lease
 from zhisuan.ledger.posting import balance_of, lock_org, post
 from zhisuan.ledger.rating_state import (
+    TIME,
+    TOKENS,
     LeaseRating,
     TotalKey,
     Unrateable,
@@ -59,16 +61,6 @@ class RatingResult:
     problems: tuple[RatingProblem, ...]
     after: str
     more: bool
-
-
-class _Use(NamedTuple):
-    """What one event comes to, before it is paid."""
-
-    kind: str
-    subject: str
-    seconds: int
-    tokens: int
-    quantity_udu: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +133,7 @@ def _rate_org(tx: Tx, org_id: str, limit: int) -> _Batch | None:
         return None
     lease_ids = {w.lease_id for w in windows} | {c.lease_id for c in calls}
     leases = lease_ratings(tx.session, lease_ids)
-    totals = rated_totals(tx.session, lease_ids)
+    totals = rated_totals(tx.session, leases)
     grants = grant_states(tx.session, org_id)
     before = {grant.id: (grant.left_udu, grant.deferred_ucny) for grant in grants}
     purses = Purses(grants, balance_of(tx.session, accounts.wallet(org_id)))
@@ -150,16 +142,19 @@ def _rate_org(tx: Tx, org_id: str, limit: int) -> _Batch | None:
     slices: list[tuple[str, list[Slice]]] = []
     for event in _in_order(windows, calls):
         lease = leases[event.lease_id]
-        use = _use(event, lease, totals)
-        total = totals.setdefault((event.lease_id, use.kind), PaidTotal())
-        second = event.second
-        parts = purses.pay(second, second + use.seconds, use.quantity_udu, lease.terms, total)
+        kind, subject, seconds, tokens, quantity = _use(event, lease, totals)
+        total = totals[event.lease_id, kind]
+        parts = purses.pay(event.second, event.second + seconds, quantity, lease.terms, total)
+        value = cash = 0
+        for part in parts:
+            value += part.value_ucny
+            cash += part.cash_ucny
         ident = tx.ids.new("chg")
         slices.append((ident, parts))
         charges.append((
-            ident, org_id, event.source, event.id, use.kind, event.lease_id, lease.provider_id, use.subject, event.at,
-            use.seconds, use.tokens, use.quantity_udu, sum([p.value_ucny for p in parts]), sum([p.cash_ucny for p in parts]),
-            lease.platform_fee_ppm, lease.price_book_version, lease.terms.price_e8_per_du, transaction_id,
+            ident, org_id, event.source, event.id, kind, event.lease_id, lease.provider_id, subject, event.at, seconds,
+            tokens, quantity, value, cash, lease.platform_fee_ppm, lease.price_book_version, lease.terms.price_e8_per_du,
+            transaction_id,
         ))  # fmt: skip
     write_charges(tx.session, charges, slices)
     keep_totals(tx.session, totals)
@@ -175,17 +170,18 @@ def _in_order(windows: list[UnratedWindow], calls: list[UnratedTokens]) -> list[
     return events
 
 
-def _use(event: Event, lease: LeaseRating, totals: dict[TotalKey, PaidTotal]) -> _Use:
+def _use(event: Event, lease: LeaseRating, totals: Mapping[TotalKey, PaidTotal]) -> tuple[str, str, int, int, int]:
+    """What an event comes to before it is paid: kind of charge, subject, seconds, tokens, 10⁻⁶ 度."""
     if isinstance(event, UnratedWindow):
-        return _Use("time", event.lease_id, event.seconds, 0, event.quantity_udu)
-    total = totals.setdefault((event.lease_id, "tokens"), PaidTotal())
+        return TIME, event.lease_id, event.seconds, 0, event.quantity_udu
+    total = totals[event.lease_id, TOKENS]
     before = total.token_udu_e6
     if event.outcome != UPSTREAM_FAILED:
         total.token_udu_e6 += token_udu_e6(
             lease.tokens, event.input_tokens, event.cached_input_tokens, event.output_tokens
         )
     quantity = total.token_udu_e6 // UDU_E6_PER_UDU - before // UDU_E6_PER_UDU
-    return _Use("tokens", event.deployment_id, 0, event.input_tokens + event.output_tokens, quantity)
+    return TOKENS, event.deployment_id, 0, event.input_tokens + event.output_tokens, quantity
 
 
 def _legs(org_id: str, purses: Purses, grants: Iterable[GrantState], before: dict[str, tuple[int, int]]) -> list[Leg]:

@@ -14,6 +14,7 @@ from zhisuan.ledger.tables import Balance, Grant, RatedTotal
 from zhisuan.usage.rules import epoch_second
 from zhisuan.usage.service import lease_terms
 
+TIME, TOKENS = "time", "tokens"
 TotalKey = tuple[str, str]
 """Lease id and kind of charge."""
 
@@ -76,14 +77,19 @@ def grant_states(session: Session, org_id: str) -> list[GrantState]:
     ]  # fmt: skip
 
 
-def rated_totals(session: Session, lease_ids: Collection[str]) -> dict[TotalKey, PaidTotal]:
-    """What of these leases has been rated before."""
-    rows = session.execute(
+def rated_totals(session: Session, leases: Mapping[str, LeaseRating]) -> dict[TotalKey, PaidTotal]:
+    """What of these leases has been rated before, for each kind of metered charge."""
+    kept = session.execute(
         select(RatedTotal.lease_id, RatedTotal.kind, RatedTotal.paid_udu, RatedTotal.token_udu_e6).where(
-            RatedTotal.lease_id.in_(lease_ids)
+            RatedTotal.lease_id.in_(list(leases))
         )
     )
-    return {(lease_id, kind): PaidTotal(paid_udu, tokens) for lease_id, kind, paid_udu, tokens in rows}
+    before = {(row.lease_id, row.kind): (row.paid_udu, row.token_udu_e6) for row in kept}
+    return {
+        (lease_id, kind): PaidTotal.after(*before.get((lease_id, kind), (0, 0)), lease.terms.price_e8_per_du)
+        for lease_id, lease in leases.items()
+        for kind in (TIME, TOKENS)
+    }
 
 
 def keep_totals(session: Session, totals: Mapping[TotalKey, PaidTotal]) -> None:
@@ -92,7 +98,10 @@ def keep_totals(session: Session, totals: Mapping[TotalKey, PaidTotal]) -> None:
     rows = [
         {"lease_id": lease_id, "kind": kind, "paid_udu": total.paid_udu, "token_udu_e6": total.token_udu_e6}
         for (lease_id, kind), total in totals.items()
+        if total.paid_udu or total.token_udu_e6
     ]
+    if not rows:
+        return
     session.execute(
         statement.on_conflict_do_update(
             index_elements=["lease_id", "kind"],

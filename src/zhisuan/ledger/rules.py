@@ -1,7 +1,7 @@
 """Which purse pays for what, and the exact amounts. Pure; times are whole seconds since 1970."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -39,10 +39,16 @@ class Terms(NamedTuple):
 
 @dataclass(slots=True)
 class PaidTotal:
-    """度 of one lease and kind of charge that wallet and arrears have paid for so far, and its tokens in 10⁻¹² 度."""
+    """度 of one lease and kind of charge that wallet and arrears have paid for so far, what that cost at the lease's price,
+    and its tokens in 10⁻¹² 度."""
 
-    paid_udu: int = 0
-    token_udu_e6: int = 0
+    paid_udu: int
+    paid_ucny: int
+    token_udu_e6: int
+
+    @classmethod
+    def after(cls, paid_udu: int, token_udu_e6: int, price_e8_per_du: int) -> "PaidTotal":
+        return cls(paid_udu, cost_ucny(paid_udu, price_e8_per_du), token_udu_e6)
 
 
 @dataclass(slots=True)
@@ -117,20 +123,20 @@ class Purses:
         if quantity_udu == 0:
             return []
         slices: list[Slice] = []
-        for at, quantity in self._spans(start, end, quantity_udu, terms):
-            left = self._from_grants(at, quantity, terms, slices)
-            if left:
-                self._from_wallet(left, terms, total, slices)
-        return slices if len(slices) < 2 else _joined(slices)
-
-    def _spans(self, start: int, end: int, quantity_udu: int, terms: Terms) -> Iterator[tuple[int, int]]:
         at = bisect_right(self._edges, start)
         while at < len(self._edges) and self._edges[at] < end:
             edge = self._edges[at]
             part = min(quantity_udu, span_quantity_udu(terms.rate_udu_per_hour, terms.active_from, start, edge))
-            yield start, part
+            self._pay_part(start, part, terms, total, slices)
             start, quantity_udu, at = edge, quantity_udu - part, at + 1
-        yield start, quantity_udu
+        self._pay_part(start, quantity_udu, terms, total, slices)
+        return slices if len(slices) < 2 else _joined(slices)
+
+    def _pay_part(self, at: int, quantity_udu: int, terms: Terms, total: PaidTotal, slices: list[Slice]) -> None:
+        if self._grants:
+            quantity_udu = self._from_grants(at, quantity_udu, terms, slices)
+        if quantity_udu:
+            self._from_wallet(quantity_udu, terms.price_e8_per_du, total, slices)
 
     def _from_grants(self, at: int, quantity_udu: int, terms: Terms, slices: list[Slice]) -> int:
         emptied = False
@@ -162,23 +168,32 @@ class Purses:
         grant.deferred_ucny -= value
         return Slice("pack", grant.id, taken_udu, value, 0)
 
-    def _from_wallet(self, quantity_udu: int, terms: Terms, total: PaidTotal, slices: list[Slice]) -> None:
-        price = terms.price_e8_per_du
-        before = cost_ucny(total.paid_udu, price)
-        cost = cost_ucny(total.paid_udu + quantity_udu, price) - before
-        paid, paid_cost = quantity_udu, cost
-        if cost > self.wallet_ucny:
-            paid = affordable_udu(total.paid_udu, self.wallet_ucny, price)
-            paid_cost = cost_ucny(total.paid_udu + paid, price) - before
-        if paid:
-            slices.append(Slice("wallet", None, paid, paid_cost, paid_cost))
-        if paid < quantity_udu:
-            slices.append(Slice("arrears", None, quantity_udu - paid, cost - paid_cost, cost - paid_cost))
-        self.wallet_ucny -= paid_cost
-        self.wallet_paid_ucny += paid_cost
-        self.arrears_ucny += cost - paid_cost
+    def _from_wallet(self, quantity_udu: int, price_e8_per_du: int, total: PaidTotal, slices: list[Slice]) -> None:
+        paid_ucny = cost_ucny(total.paid_udu + quantity_udu, price_e8_per_du)
+        cost = paid_ucny - total.paid_ucny
+        if cost <= self.wallet_ucny:
+            slices.append(Slice("wallet", None, quantity_udu, cost, cost))
+            self.wallet_ucny -= cost
+            self.wallet_paid_ucny += cost
+        else:
+            self._from_arrears(quantity_udu, cost, price_e8_per_du, total, slices)
         self.on_demand_udu += quantity_udu
         total.paid_udu += quantity_udu
+        total.paid_ucny = paid_ucny
+
+    def _from_arrears(
+        self, quantity_udu: int, cost: int, price_e8_per_du: int, total: PaidTotal, slices: list[Slice]
+    ) -> None:
+        """The wallet pays as far as it goes; the rest is owed."""
+        covered = affordable_udu(total.paid_udu, self.wallet_ucny, price_e8_per_du)
+        covered_cost = cost_ucny(total.paid_udu + covered, price_e8_per_du) - total.paid_ucny
+        if covered:
+            slices.append(Slice("wallet", None, covered, covered_cost, covered_cost))
+        owed = cost - covered_cost
+        slices.append(Slice("arrears", None, quantity_udu - covered, owed, owed))
+        self.wallet_ucny -= covered_cost
+        self.wallet_paid_ucny += covered_cost
+        self.arrears_ucny += owed
 
 
 def _joined(slices: Sequence[Slice]) -> list[Slice]:

@@ -69,6 +69,7 @@ class Transport:
         self.base_url = root_of(base_url)
         self.language = language
         self.retries = retries
+        self._timeout = timeout
         self._new_key = new_key
         self._pause = pause
         self._clock = clock or SystemClock()

@@ -153,7 +153,7 @@ class Workloads(Transport):
         raise AssertionError("a watch ends with an EndEvent or raises")
 
     def _stream(self, path: str, params: dict[str, Any]) -> Iterator[bytes]:
-        wait = httpx.Timeout(self._http.timeout, read=WATCH_SILENCE_SECONDS)
+        wait = httpx.Timeout(self._timeout, read=WATCH_SILENCE_SECONDS)
         with self._http.stream(
             "GET", path, params=params, headers={"Accept": "text/event-stream"}, timeout=wait
         ) as answer:

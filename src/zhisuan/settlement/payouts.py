@@ -14,8 +14,12 @@ from zhisuan.ledger.tables import Balance, Transaction
 from zhisuan.settlement.records import PAYOUT_KIND, payout_of
 from zhisuan.settlement.types import Payout, fen_text
 
-PAYOUTS = "external:payouts"
 REFERENCE_LENGTH_MAX = 200
+
+
+def provider_paid(provider_id: str) -> str:
+    """The ledger account of all money that has gone out to a provider."""
+    return f"provider:{provider_id}:paid"
 
 
 def record_payout(tx: Tx, provider_id: str, amount_fen: int, reference: str, by: str) -> Payout:
@@ -39,7 +43,7 @@ def record_payout(tx: Tx, provider_id: str, amount_fen: int, reference: str, by:
     if amount_ucny > (owed_ucny or 0):
         raise _too_much(amount_fen, (owed_ucny or 0) // UCNY_PER_FEN)
     memo = {"provider_id": provider_id, "amount_fen": amount_fen, "by": by}
-    legs = [Leg(account, "CNY", -amount_ucny), Leg(PAYOUTS, "CNY", amount_ucny)]
+    legs = [Leg(account, "CNY", -amount_ucny), Leg(provider_paid(provider_id), "CNY", amount_ucny)]
     transaction_id = post(tx, PAYOUT_KIND, reference, legs, org_id=provider_id, memo=memo)
     tx.emit("provider.paid", provider_id, {"transaction_id": transaction_id, "amount_fen": amount_fen, "by": by})
     return payout_of(tx.session.get_one(Transaction, transaction_id))

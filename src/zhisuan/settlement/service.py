@@ -3,7 +3,7 @@
 from zhisuan.settlement.books import checks
 from zhisuan.settlement.earnings import provider_statement
 from zhisuan.settlement.payouts import record_payout
-from zhisuan.settlement.settling import settle_invoice, settlement_of
+from zhisuan.settlement.settling import settle_invoice, settlement_of, settlements_of
 from zhisuan.settlement.types import (
     Check,
     InvoiceSettlement,
@@ -27,4 +27,5 @@ __all__ = [
     "record_payout",
     "settle_invoice",
     "settlement_of",
+    "settlements_of",
 ]

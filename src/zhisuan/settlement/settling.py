@@ -1,5 +1,7 @@
 """Settling an invoice: its use divided and booked, once."""
 
+from collections.abc import Collection
+
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -49,11 +51,16 @@ def settle_invoice(tx: Tx, invoice_id: str) -> InvoiceSettlement:
 
 def settlement_of(session: Session, invoice_id: str) -> InvoiceSettlement | None:
     """The settlement of an invoice, or None while there is none."""
-    settlement = session.scalar(select(Settlement).where(Settlement.invoice_id == invoice_id))
-    if settlement is None:
-        return None
-    shares = session.scalars(select(Share).where(Share.settlement_id == settlement.id).order_by(Share.number))
-    return _answer(settlement, list(shares))
+    return settlements_of(session, [invoice_id]).get(invoice_id)
+
+
+def settlements_of(session: Session, invoice_ids: Collection[str]) -> dict[str, InvoiceSettlement]:
+    """The settlements of these invoices by invoice id, in two queries; one that is not settled is left out."""
+    found = session.scalars(select(Settlement).where(Settlement.invoice_id.in_(set(invoice_ids)))).all()
+    shares: dict[str, list[Share]] = {settlement.id: [] for settlement in found}
+    for share in session.scalars(select(Share).where(Share.settlement_id.in_(shares)).order_by(Share.number)):
+        shares[share.settlement_id].append(share)
+    return {settlement.invoice_id: _answer(settlement, shares[settlement.id]) for settlement in found}
 
 
 def _answer(settlement: Settlement, shares: list[Share]) -> InvoiceSettlement:

@@ -79,6 +79,8 @@ class Agent:
             self._link,
         )
         self._client.credential = identity.credential
+        if not self._client.protected:
+            log.warning("The server is addressed by http: anyone on the way can read the site's credential; use https.")
         log.info("zhisuan agent %s for site %s (%s).", __version__, identity.site_name, identity.site_id)
         return identity
 
@@ -184,12 +186,13 @@ class Agent:
                 return
 
     async def _keep_alive(self) -> None:
+        seconds = min(KEEPALIVE_SECONDS, self._config.engine.orphan_grace_seconds / 4)
         while True:
             try:
                 await asyncio.to_thread(self._engine.keepalive)
             except OSError as error:
                 log.error("The engine cannot be told that the agent lives: %s", error)
-            await asyncio.sleep(KEEPALIVE_SECONDS)
+            await asyncio.sleep(seconds)
 
 
 async def _watch_parent() -> None:

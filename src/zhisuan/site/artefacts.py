@@ -68,6 +68,8 @@ class Artefacts:
                 notes.append(f"The artefact {path!r} was not kept: {error.detail}")
             except UnicodeEncodeError:
                 notes.append(f"The artefact {path!r} was not kept: its name is not UTF-8.")
+            except OSError as error:
+                notes.append(f"The artefact {path!r} was not kept: it cannot be read ({error.strerror or error}).")
         return notes
 
     async def _deliver_one(self, held: Held, file: Artifact, sent_sha256: str | None, backoff: Backoff) -> None:
@@ -89,7 +91,8 @@ class Artefacts:
 
 
 def _listed(folder: Path) -> dict[str, Artifact]:
-    return {file.path: file for file in iter_artifacts(folder)}
+    """A run that was stopped before it began has no folder."""
+    return {} if not folder.is_dir() else {file.path: file for file in iter_artifacts(folder)}
 
 
 def _digest(file: Artifact) -> tuple[str, int]:

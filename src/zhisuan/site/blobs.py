@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Collection
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from zhisuan.site.backoff import log
 from zhisuan.site.client import DIGEST_HEADER, ServerClient
@@ -34,7 +35,7 @@ class BlobCache:
         self._bytes_max = bytes_max
         self._in_use = in_use
         self._checked: set[str] = set()
-        self._fetching: dict[str, asyncio.Lock] = {}
+        self._fetching: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         for leftover in folder.glob("*.part"):
             leftover.unlink(missing_ok=True)
 

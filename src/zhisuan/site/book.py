@@ -46,6 +46,11 @@ class Held:
         return self.record.key
 
     @property
+    def unseen(self) -> bool:
+        """Whether the engine has its run and this agent has not looked yet: nothing true can be told of it."""
+        return self.record.stage is Stage.started and self.record.started_at is None and self.phase is None
+
+    @property
     def starting(self) -> bool:
         return self.start is not None and not self.start.done()
 
@@ -131,8 +136,7 @@ class Book:
     def apply(self, held: Held, step: Step) -> None:
         """Journal a step with its windows, then let the lanes know."""
         before, after = held.record, step.record
-        changed = before.durable != after.durable
-        if changed or step.windows:
+        if before.durable != after.durable or step.windows:
             self._journal.save(after, step.windows)
         held.record = after
         if step.windows:
@@ -141,7 +145,7 @@ class Book:
             held.activity = held.ready = None
             held.ended.set()
             log.info("%s ended: %s", held.key, after.message or after.reason)
-        if changed:
+        if before.visible != after.visible:
             self._signals.report.now()
             self._signals.control.set()
 

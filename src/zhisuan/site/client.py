@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 from pydantic import ValidationError
@@ -50,6 +50,12 @@ class ServerClient:
         self._ssl = _tls(ca_file)
         self._session: aiohttp.ClientSession | None = None
         self.credential = credential
+
+    @property
+    def protected(self) -> bool:
+        """Whether nobody between here and the server can listen: TLS, or this machine itself."""
+        url = urlsplit(self._base)
+        return url.scheme == "https" or url.hostname in ("127.0.0.1", "::1", "localhost")
 
     async def close(self) -> None:
         if self._session is not None:

@@ -15,11 +15,10 @@ from zhisuan.site.record import Key, Stage, ended_without_run, key_of, lost
 from zhisuan.site.signals import Signals
 from zhisuan.wire.site import LeaseOffer, LeaseReport
 
-# How often runs are looked at: just asked for, preparing, running.
+# How often runs are looked at: while one has just been asked for, and otherwise.
 BEGINNING_SECONDS = 0.025
 BEGINNING_LASTS_SECONDS = 2.0
-PREPARING_SECONDS = 0.1
-RUNNING_SECONDS = 0.2
+LIVE_SECONDS = 0.1
 # What observing one run may cost: many runs are looked at less often rather than at the price of the machine.
 PER_RUN_SECONDS = 0.005
 RETRY_SECONDS = 1.0
@@ -61,7 +60,8 @@ class Control:
     def reports(self) -> list[LeaseReport]:
         """Of everything held, and of what the server still lists although it has ended and been forgotten here."""
         listed = {key_of(offer) for offer in self._desired or ()}
-        return [*map(self._book.report, self._book.held.values()), *(r for k, r in self._past.items() if k in listed)]
+        held = [self._book.report(one) for one in self._book.held.values() if not one.unseen]
+        return [*held, *(report for key, report in self._past.items() if key in listed)]
 
     def desire(self, offers: tuple[LeaseOffer, ...]) -> None:
         """The server's latest list."""
@@ -95,11 +95,9 @@ class Control:
         strays = [s for s in self._book.strays.values() if s.run is Run.live]
         if not moving and not strays:
             return RETRY_SECONDS if self._unfinished() else None
-        beginning = [h for h in moving if h.record.started_at is None]
-        least = PREPARING_SECONDS if beginning else RUNNING_SECONDS
         recent = asyncio.get_running_loop().time() - BEGINNING_LASTS_SECONDS
-        if any(h.asked_at > recent for h in beginning):
-            least = BEGINNING_SECONDS
+        beginning = any(h.record.started_at is None and h.asked_at > recent for h in moving)
+        least = BEGINNING_SECONDS if beginning else LIVE_SECONDS
         return max(least, PER_RUN_SECONDS * (len(moving) + len(strays)))
 
     def _unfinished(self) -> bool:

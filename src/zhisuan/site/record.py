@@ -79,6 +79,20 @@ class LeaseRecord(BaseModel):
             self.notes,
         )
 
+    @property
+    def visible(self) -> tuple[object, ...]:
+        """What of ``durable`` the server is told of: a report is due when this changes."""
+        return (
+            self.stage is Stage.exited,
+            self.started_at,
+            self.ended_at,
+            self.exit_code,
+            self.reason,
+            self.message,
+            self.delivered,
+            self.notes,
+        )
+
     def with_stage(self, stage: Stage) -> "LeaseRecord":
         return self.model_copy(update={"stage": stage})
 

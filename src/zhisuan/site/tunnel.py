@@ -17,7 +17,7 @@ from secrets import SystemRandom
 import aiohttp
 from yarl import URL
 
-from zhisuan.wire.flow import FlowError, Inbox, SendWindow
+from zhisuan.wire.flow import FlowError, Inbox, Outbox, SendWindow
 from zhisuan.wire.frames import (
     CLOSE_CREDENTIAL,
     CLOSE_REPLACED,
@@ -185,6 +185,7 @@ class _Connection:
         self._websocket = websocket
         self._resolve = resolve
         self._services = services
+        self._outbox = Outbox(websocket.send_bytes, self._unwritable)
         self._streams: dict[int, _Stream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -193,20 +194,25 @@ class _Connection:
             if message.type != aiohttp.WSMsgType.BINARY:
                 continue
             try:
-                self._take(decode(message.data))
+                for frame in decode(message.data):
+                    self._take(frame)
             except FrameError as error:
                 log.warning("the gateway sent a frame that cannot be read: %s", error)
                 break
         return self._websocket.close_code
 
     async def close(self) -> None:
+        self._outbox.fail(ConnectionResetError("the tunnel is closed"))
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._websocket.close()
 
     async def send(self, frame: bytes) -> None:
-        await self._websocket.send_bytes(frame)
+        await self._outbox.send(frame)
+
+    def _unwritable(self, error: Exception) -> None:
+        log.info("the tunnel cannot be written: %s", error)
 
     def _take(self, frame: Frame) -> None:
         if frame.type == FrameType.OPEN:

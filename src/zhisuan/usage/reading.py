@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import NamedTuple
 
 from sqlalchemy import func, select
@@ -138,7 +139,7 @@ def take_unrated_windows(session: Session, org_id: str, limit: int) -> list[Unra
     are rated one after the other; even without it no window is given out twice.
     """
     rows = driver_connection(session).execute(_TAKE_WINDOWS, (org_id, limit)).fetchall()
-    return sorted(map(UnratedWindow._make, rows), key=lambda w: (w.second, w.lease_id))
+    return sorted(map(UnratedWindow._make, rows), key=itemgetter(3, 2))
 
 
 def take_unrated_tokens(session: Session, org_id: str, limit: int) -> list[UnratedTokens]:

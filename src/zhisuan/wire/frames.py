@@ -5,6 +5,7 @@ contract, so both ends read them here.
 """
 
 import struct
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -17,7 +18,10 @@ DATA_BYTES_MAX = 64 * 1024
 """Longest payload of one DATA frame: short enough that one stream does not hold up the others."""
 
 MESSAGE_BYTES_MAX = 1024 * 1024
-"""Longest frame that a peer accepts."""
+"""Longest message that a peer accepts."""
+
+BATCH_BYTES_MAX = 256 * 1024
+"""Frames are gathered into one message until it is about this long."""
 
 CLOSE_REPLACED = 4001
 """WebSocket close code: the same site has opened a newer tunnel."""
@@ -35,7 +39,7 @@ HOP_BY_HOP_HEADERS = frozenset(
 )  # fmt: skip
 
 _HEADER = struct.Struct("!BI")
-_CREDIT = struct.Struct("!I")
+_LENGTH = struct.Struct("!I")
 STREAM_MAX = 2**32 - 1
 
 
@@ -46,6 +50,7 @@ class FrameType(IntEnum):
     HEAD = 4
     RESET = 5
     CREDIT = 6
+    BATCH = 7
 
 
 class Frame(NamedTuple):
@@ -65,21 +70,53 @@ def encode(kind: FrameType, stream: int, payload: bytes = b"") -> bytes:
     return _HEADER.pack(kind, stream) + payload
 
 
-def decode(message: bytes) -> Frame:
-    """The frame in one WebSocket message; ``FrameError`` when it is shorter than a frame's header."""
-    if len(message) < _HEADER.size:
-        raise FrameError(f"a frame has at least {_HEADER.size} bytes, this message has {len(message)}")
-    kind, stream = _HEADER.unpack_from(message)
-    return Frame(kind, stream, message[_HEADER.size :])
+def encode_batch(frames: Sequence[bytes]) -> bytes:
+    """One message that carries several frames in their order."""
+    if len(frames) == 1:
+        return frames[0]
+    parts = [_HEADER.pack(FrameType.BATCH, 0)]
+    for frame in frames:
+        parts += (_LENGTH.pack(len(frame)), frame)
+    return b"".join(parts)
+
+
+def decode(message: bytes) -> Sequence[Frame]:
+    """The frames in one WebSocket message; ``FrameError`` when it cannot be cut into frames."""
+    frame = _decode_one(message)
+    return _members(frame.payload) if frame.type == FrameType.BATCH else (frame,)
+
+
+def _decode_one(data: bytes) -> Frame:
+    if len(data) < _HEADER.size:
+        raise FrameError(f"a frame has at least {_HEADER.size} bytes, this one has {len(data)}")
+    kind, stream = _HEADER.unpack_from(data)
+    return Frame(kind, stream, data[_HEADER.size :])
+
+
+def _members(payload: bytes) -> list[Frame]:
+    frames, place = [], 0
+    while place < len(payload):
+        if len(payload) - place < _LENGTH.size:
+            raise FrameError("a BATCH frame ends inside a length")
+        (length,) = _LENGTH.unpack_from(payload, place)
+        place += _LENGTH.size
+        if length > len(payload) - place:
+            raise FrameError("a BATCH frame ends inside a frame")
+        frame = _decode_one(payload[place : place + length])
+        if frame.type == FrameType.BATCH:
+            raise FrameError("a BATCH frame is inside another")
+        frames.append(frame)
+        place += length
+    return frames
 
 
 def encode_credit(stream: int, data_bytes: int) -> bytes:
-    return encode(FrameType.CREDIT, stream, _CREDIT.pack(data_bytes))
+    return encode(FrameType.CREDIT, stream, _LENGTH.pack(data_bytes))
 
 
 def decode_credit(payload: bytes) -> int:
     """How many more DATA bytes the peer takes; ``FrameError`` when the payload is not four bytes."""
-    if len(payload) != _CREDIT.size:
-        raise FrameError(f"a CREDIT frame carries {_CREDIT.size} bytes, this one {len(payload)}")
-    (data_bytes,) = _CREDIT.unpack(payload)
+    if len(payload) != _LENGTH.size:
+        raise FrameError(f"a CREDIT frame carries {_LENGTH.size} bytes, this one {len(payload)}")
+    (data_bytes,) = _LENGTH.unpack(payload)
     return int(data_bytes)

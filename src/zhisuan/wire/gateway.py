@@ -9,8 +9,8 @@
 
 All carry ``Authorization: Bearer <gateway credential>``.
 
-Tunnel: WebSocket ``/tunnel`` of the gateway, ``Authorization: Bearer <site credential>``. Frames are binary: one byte of
-type, four bytes of stream number (big endian), then the payload.
+Tunnel: WebSocket ``/tunnel`` of the gateway, ``Authorization: Bearer <site credential>``. One binary message is one frame:
+one byte of type, four bytes of stream number (big endian), then the payload.
 
 | type | direction | payload |
 | --- | --- | --- |
@@ -20,6 +20,7 @@ type, four bytes of stream number (big endian), then the payload.
 | 4 HEAD | site → gateway | TunnelHead as JSON, before the answer's DATA |
 | 5 RESET | both | TunnelReset as JSON: the stream is over |
 | 6 CREDIT | both | four bytes: how many more DATA bytes the receiver takes on this stream |
+| 7 BATCH | both | several frames, each after four bytes of its length; the stream number is 0 |
 
 A new stream starts with ``WINDOW_BYTES`` of credit each way (``wire/frames.py`` has the codec, ``wire/flow.py`` the
 credit). The gateway numbers streams from 1 and uses no number twice on a connection; a frame of an unknown stream or of

@@ -93,8 +93,8 @@ def world(postgres: TestServer, tmp_path: Path) -> Iterator[World]:
         database = Database(fresh.url, clock, TimeOrderedIds(clock))
         prepare(database, Secrets("gateway-credential", "storage", PASSWORD))
         config = ServerConfig(
-            settings=Settings(data_dir=tmp_path), database_url=fresh.url, server_url="http://testserver",
-            gateway_url="http://gateway.test", storage_secret="storage", console=False, reconcile=False,
+            settings=Settings(data_dir=tmp_path, console=False), database_url=fresh.url, server_url="http://testserver",
+            gateway_url="http://gateway.test", storage_secret="storage", reconcile=False,
         )  # fmt: skip
         with TestClient(build_server(config), raise_server_exceptions=False) as client:
             signed_in = Person(client, None).post("/sessions", {"email": "operator@localhost", "password": PASSWORD})

@@ -1,8 +1,8 @@
 """What every engine driver must do. A driver's own test module subclasses ``EngineConformance`` and gives ``harness``.
 
-    class TestMyDriver(EngineConformance):
-        @pytest.fixture
-        def harness(self, tmp_path): yield Harness(open_engine=lambda: MyEngine(...))
+class TestMyDriver(EngineConformance):
+    @pytest.fixture
+    def harness(self, tmp_path): yield Harness(open_engine=lambda: MyEngine(...))
 """
 
 import http.client
@@ -77,7 +77,9 @@ class Harness:
         self.engine.start(wanted)
         return self.ended(wanted.lease_id, wanted.generation)
 
-    def until(self, check: Callable[[Observation], bool], lease_id: str = "lease_a", generation: int = 1) -> Observation:
+    def until(
+        self, check: Callable[[Observation], bool], lease_id: str = "lease_a", generation: int = 1
+    ) -> Observation:
         return wait_for(lambda: self.engine.observe(lease_id, generation), check)
 
     def ended(self, lease_id: str = "lease_a", generation: int = 1) -> Observation:
@@ -109,7 +111,12 @@ class EngineConformance:
         assert harness.log() == "hello\n"
         assert seen.started_at is not None
         assert seen.ended_at is not None
-        assert before - timedelta(seconds=2) <= seen.started_at <= seen.ended_at <= datetime.now(UTC) + timedelta(seconds=2)
+        assert (
+            before - timedelta(seconds=2)
+            <= seen.started_at
+            <= seen.ended_at
+            <= datetime.now(UTC) + timedelta(seconds=2)
+        )
 
     def test_an_exit_code_is_kept(self, harness: Harness) -> None:
         seen = harness.run("exit 7")
@@ -135,7 +142,11 @@ class EngineConformance:
         assert harness.log() == "prepared\n"
 
     def test_phases_are_seen_in_order(self, harness: Harness) -> None:
-        harness.engine.start(spec("echo running; while [ ! -e end ]; do sleep 0.05; done", setup="while [ ! -e go ]; do sleep 0.05; done"))
+        harness.engine.start(
+            spec(
+                "echo running; while [ ! -e end ]; do sleep 0.05; done", setup="while [ ! -e go ]; do sleep 0.05; done"
+            )
+        )
         work = wait_for(lambda: harness.engine.observe("lease_a", 1), lambda seen: seen.started_at is not None)
         assert work.phase is RunPhase.preparing
         harness.engine.stop("lease_a", 1, 0)
@@ -154,8 +165,8 @@ class EngineConformance:
     # What goes in
 
     def test_the_environment_is_the_one_given_whatever_it_holds(self, harness: Harness) -> None:
-        odd = {"A": "two\nlines", "B": "中文 \"quotes\" $HOME \\n", "EMPTY": "", "EQUALS": "a=b"}
-        harness.run("python3 -c 'import os; print([os.environ[k] for k in (\"A\",\"B\",\"EMPTY\",\"EQUALS\")])'", env=odd)
+        odd = {"A": "two\nlines", "B": '中文 "quotes" $HOME \\n', "EMPTY": "", "EQUALS": "a=b"}
+        harness.run('python3 -c \'import os; print([os.environ[k] for k in ("A","B","EMPTY","EQUALS")])\'', env=odd)
         assert harness.log().strip() == str(list(odd.values()))
 
     def test_a_script_may_be_longer_than_an_argument_can_be(self, harness: Harness) -> None:
@@ -202,7 +213,9 @@ class EngineConformance:
         assert harness.said("early") == "early\n"
 
     def test_artifacts_are_found_where_the_work_put_them(self, harness: Harness) -> None:
-        harness.run("mkdir -p $ZHISUAN_ARTIFACTS/m && echo weights > $ZHISUAN_ARTIFACTS/m/w; ln -s /etc/shadow $ZHISUAN_ARTIFACTS/link")
+        harness.run(
+            "mkdir -p $ZHISUAN_ARTIFACTS/m && echo weights > $ZHISUAN_ARTIFACTS/m/w; ln -s /etc/shadow $ZHISUAN_ARTIFACTS/link"
+        )
         found = list(iter_artifacts(harness.engine.artifacts_dir("lease_a", 1)))
         assert [one.path for one in found] == ["m/w"]
         with found[0].open() as file:
@@ -367,7 +380,9 @@ class EngineConformance:
     # Services
 
     def test_a_service_is_reached_through_its_socket(self, harness: Harness) -> None:
-        harness.engine.start(spec("echo page > index.html; exec python3 -m http.server 8123 --bind 127.0.0.1", service=ServicePort(8123)))
+        harness.engine.start(
+            spec("echo page > index.html; exec python3 -m http.server 8123 --bind 127.0.0.1", service=ServicePort(8123))
+        )
         path = harness.engine.service_socket("lease_a", 1)
         assert path is not None
         assert wait_for(lambda: get(path, "/index.html"), lambda answer: answer is not None) == (200, b"page\n")

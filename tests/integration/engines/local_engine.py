@@ -14,7 +14,6 @@ from zhisuan.base.clock import SystemClock
 from zhisuan.engines.contract import IsolationLevel
 from zhisuan.engines.local.config import LocalEngineConfig
 from zhisuan.engines.local.engine import LocalEngine
-from zhisuan.engines.local.folders import EngineFolders
 
 CGROUP_PARENT = "zhisuan-test"
 
@@ -34,10 +33,6 @@ def local_harness(root: Path, **changes: Any) -> Iterator[Harness]:
         yield harness
     finally:
         harness.clear()
-        folders = EngineFolders(root, chosen.runtime_dir)
-        shutil.rmtree(chosen.runtime_dir / "sockets" / folders.engine_id, ignore_errors=True)
-        for group in Path("/sys/fs/cgroup").glob(f"**/{CGROUP_PARENT}/{folders.engine_id}*"):
-            group.rmdir()
 
 
 @contextmanager

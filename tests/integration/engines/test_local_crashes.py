@@ -1,10 +1,12 @@
 """Whatever is killed, a run is either going on as before or ended for good, and nothing of it survives its end."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -63,7 +65,10 @@ def test_the_work_outlives_the_agent_that_started_it(harness: Harness, tmp_path:
         "time.sleep(600)\n"
     )
     agent = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": ":".join(sys.path)}
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
     )
     assert agent.stdout is not None
     assert agent.stdout.readline() == "started\n"
@@ -78,7 +83,9 @@ def test_the_work_outlives_the_agent_that_started_it(harness: Harness, tmp_path:
     assert harness.log() == "up\ndone\n"
 
 
-def test_a_killed_supervisor_takes_everything_with_it_and_the_run_is_lost_for_good(harness: Harness, tmp_path: Path) -> None:
+def test_a_killed_supervisor_takes_everything_with_it_and_the_run_is_lost_for_good(
+    harness: Harness, tmp_path: Path
+) -> None:
     harness.engine.start(spec(BUSY))
     harness.said("up")
     uid = uid_of(harness, tmp_path)
@@ -117,7 +124,11 @@ def test_many_observers_agree_on_a_lost_run(harness: Harness, tmp_path: Path) ->
     os.kill(int(state(tmp_path)["supervisor_pid"]), signal.SIGKILL)
     seen: list[object] = []
     threads = [
-        threading.Thread(target=lambda: seen.append(wait_for(lambda: harness.open_engine().observe("lease_a", 1), lambda o: o.phase is RunPhase.exited)))
+        threading.Thread(
+            target=lambda: seen.append(
+                wait_for(lambda: harness.open_engine().observe("lease_a", 1), lambda o: o.phase is RunPhase.exited)
+            )
+        )
         for _ in range(5)
     ]
     for thread in threads:
@@ -136,7 +147,9 @@ def test_a_host_that_went_down_is_known_by_its_boot(harness: Harness, tmp_path: 
     bystander = subprocess.Popen(["sleep", "600"])
     path = str(tmp_path / "engine/runs/lease_a/1/state")
     try:
-        pairs = [pair for pair in records.read(path) or [] if pair[0] not in ("boot_id", "sandbox_pid", "sandbox_ticks")]
+        pairs = [
+            pair for pair in records.read(path) or [] if pair[0] not in ("boot_id", "sandbox_pid", "sandbox_ticks")
+        ]
         ticks = Path(f"/proc/{bystander.pid}/stat").read_text().rpartition(")")[2].split()[19]
         records.write_atomic(
             path, [*pairs, ("boot_id", "another"), ("sandbox_pid", str(bystander.pid)), ("sandbox_ticks", ticks)]
@@ -148,12 +161,37 @@ def test_a_host_that_went_down_is_known_by_its_boot(harness: Harness, tmp_path: 
         bystander.wait()
 
 
+@pytest.mark.parametrize("same_process", [True, False])
+def test_a_leftover_is_killed_only_when_it_is_the_one_recorded(
+    harness: Harness, tmp_path: Path, same_process: bool
+) -> None:
+    """A process number alone may have been given to another by now; with its start time it names one process."""
+    harness.engine.start(spec("echo up; while :; do sleep 0.05; done"))
+    harness.said("up")
+    os.kill(int(state(tmp_path)["supervisor_pid"]), signal.SIGKILL)
+    leftover = subprocess.Popen(["sleep", "600"])
+    path = str(tmp_path / "engine/runs/lease_a/1/state")
+    try:
+        ticks = int(Path(f"/proc/{leftover.pid}/stat").read_text().rpartition(")")[2].split()[19])
+        recorded = {"sandbox_pid": str(leftover.pid), "sandbox_ticks": str(ticks if same_process else ticks - 1)}
+        pairs = [pair for pair in records.read(path) or [] if pair[0] not in recorded]
+        records.write_atomic(path, [*pairs, *recorded.items()])
+        assert harness.ended().reason is ExitReason.lost
+        if same_process:
+            assert leftover.wait(30) == -signal.SIGKILL
+        else:
+            assert leftover.poll() is None
+    finally:
+        leftover.kill()
+        leftover.wait()
+
+
 @pytest.mark.parametrize("whom", ["bwrap", "init"])
 def test_killing_the_sandbox_from_outside_ends_the_run(harness: Harness, tmp_path: Path, whom: str) -> None:
     harness.engine.start(spec(BUSY))
     harness.said("up")
     uid = uid_of(harness, tmp_path)
-    outer = wait_for(lambda: state(tmp_path).get("sandbox_pid"), lambda pid: pid is not None)
+    outer = wait_for(lambda: state(tmp_path).get("sandbox_pid", ""), bool)
     inner = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()[0]
     os.kill(int(outer if whom == "bwrap" else inner), signal.SIGKILL)
     seen = harness.ended()
@@ -206,7 +244,7 @@ def test_groups_without_a_run_are_swept_away(harness: Harness, tmp_path: Path) -
     harness.reopen()
     harness.engine.preflight()
     assert processes_of(uid) == []
-    assert list(Path("/sys/fs/cgroup").glob(f"**/{CGROUP_PARENT}/*/lease_a.1")) == []
+    assert list(Path("/sys/fs/cgroup").glob(f"**/{CGROUP_PARENT}/*.lease_a.1")) == []
 
 
 def test_a_host_without_room_for_the_sandbox_says_so(harness: Harness, tmp_path: Path) -> None:
@@ -216,10 +254,36 @@ def test_a_host_without_room_for_the_sandbox_says_so(harness: Harness, tmp_path:
     harness.run("true")
     for name in ("state", "exit"):
         (plan.parent / name).unlink()
-    pairs = [pair if pair[0] != "stage_folder" else ("stage_folder", str(plan)) for pair in records.read(str(plan)) or []]
+    pairs = [
+        pair if pair[0] != "stage_folder" else ("stage_folder", str(plan)) for pair in records.read(str(plan)) or []
+    ]
     records.write_atomic(str(plan), pairs)
     harness.engine.start(spec("true"))
     seen = harness.ended()
     assert seen.reason is ExitReason.start_failed
     assert "could not be started" in (seen.message or "")
     assert stage.is_dir()
+
+
+def test_a_full_disk_costs_output_and_not_the_run(tmp_path: Path) -> None:
+    """One run fills the engine's file system; the others, and its own end, are kept."""
+    root = tmp_path / "engine"
+    root.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=700", "tmpfs", str(root)], check=True)
+    try:
+        with sandbox_harness(root) as harness:
+            waits = "echo up; while [ ! -e go ]; do sleep 0.05; done; echo done; exit 5"
+            harness.engine.start(spec(waits, lease_id="lease_b"))
+            harness.said("up", "lease_b")
+            harness.engine.start(spec("head -c 9000000 /dev/zero > full; echo some words; sleep 600"))
+            beat = str(root / "runs/lease_b/1/heartbeat")
+            wait_for(lambda: time.time() - int(dict(records.read(beat) or [])["at_ms"]) / 1000, lambda age: age > 2.5)
+            assert shutil.disk_usage(root).free == 0
+            (root / "runs/lease_a/1/work/full").unlink()
+            (root / "runs/lease_b/1/work/go").touch()
+            assert harness.ended("lease_b").exit_code == 5
+            assert harness.log("lease_b").endswith("done\n")
+            assert harness.engine.observe("lease_a", 1).phase is RunPhase.running
+            assert not list(root.rglob("*.tmp"))
+    finally:
+        subprocess.run(["umount", str(root)], check=True)

@@ -21,12 +21,12 @@ def harness(tmp_path: Path) -> Iterator[Harness]:
 
 
 def group_file(name: str) -> Path:
-    found = list(Path("/sys/fs/cgroup").glob(f"**/{CGROUP_PARENT}/*/lease_a.1/{name}"))
+    found = list(Path("/sys/fs/cgroup").glob(f"**/{CGROUP_PARENT}/*.lease_a.1/{name}"))
     assert len(found) == 1, f"{name}: {found}"
     return found[0]
 
 
-GREEDY = "python3 -c \"x = []\nwhile True: x.append(bytearray(1 << 20))\""
+GREEDY = 'python3 -c "x = []\nwhile True: x.append(bytearray(1 << 20))"'
 
 
 def test_too_much_memory_ends_the_run_and_the_limit_is_named(harness: Harness) -> None:
@@ -119,5 +119,5 @@ def test_a_clock_that_jumps_orphans_nobody(tmp_path: Path) -> None:
         for year in (1, 40, 20):
             os.utime(beat, (year * 31_557_600, year * 31_557_600))
             before = harness.engine.observe("lease_a", 1).cpu_seconds_milli
-            harness.until(lambda seen, was=before: seen.cpu_seconds_milli != was or seen.phase is RunPhase.exited)
+            wait_for(lambda: harness.engine.observe("lease_a", 1).cpu_seconds_milli, before.__ne__)
             assert harness.engine.observe("lease_a", 1).phase is RunPhase.running

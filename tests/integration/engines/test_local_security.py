@@ -5,14 +5,16 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from engine_conformance import Harness, pack, spec, wait_for
 from local_engine import needs_bwrap, needs_root, sandbox_harness
 
-from zhisuan.engines.contract import ExitReason, FileMount, RunPhase
+from zhisuan.engines.contract import AcceleratorGrant, ExitReason, FileMount, RunPhase
 from zhisuan.engines.errors import InvalidSpec
+from zhisuan.engines.local import accelerators
 
 pytestmark = [needs_bwrap, needs_root]
 
@@ -59,14 +61,21 @@ def _lines(path: Path) -> list[str]:
 
 
 def test_each_run_has_a_user_id_of_its_own(harness: Harness) -> None:
-    for name in ("lease_a", "lease_b", "lease_c"):
+    names = ("lease_a", "lease_b", "lease_c")
+    for name in names:
         harness.engine.start(spec("id -u; sleep 600", lease_id=name))
-    uids = {wait_for(lambda n=name: harness.log(n), lambda log: log.endswith("\n")) for name in ("lease_a", "lease_b", "lease_c")}
+    uids = set()
+    for name in names:
+        harness.said("\n", name)
+        uids.add(harness.log(name))
     assert len(uids) == 3
 
 
 def test_the_hosts_secrets_and_people_are_not_there(harness: Harness) -> None:
-    said = attempt(harness, "cat /etc/shadow /etc/ssh/* /etc/hostname /etc/machine-id 2>&1; ls /root /home /var /etc; cat /etc/passwd; hostname")
+    said = attempt(
+        harness,
+        "cat /etc/shadow /etc/ssh/* /etc/hostname /etc/machine-id 2>&1; ls /root /home /var /etc; cat /etc/passwd; hostname",
+    )
     assert "root:x:0:0" in said
     assert "$6$" not in said
     assert "$y$" not in said
@@ -88,7 +97,10 @@ def test_nothing_of_the_engine_or_of_other_runs_is_there(harness: Harness, tmp_p
 
 
 def test_the_hosts_processes_are_not_there(harness: Harness) -> None:
-    said = attempt(harness, "ls /proc | grep -c '^[0-9]'; cat /proc/1/cmdline | tr '\\0' ' '; kill -9 1; kill -0 1 2>&1; echo alive")
+    said = attempt(
+        harness,
+        "ls /proc | grep -c '^[0-9]'; cat /proc/1/cmdline | tr '\\0' ' '; kill -9 1; kill -0 1 2>&1; echo alive",
+    )
     assert int(said.splitlines()[0]) <= 8
     assert "sandbox.init" in said
     assert said.endswith("alive\n")
@@ -124,6 +136,13 @@ def test_there_is_no_way_to_a_network(harness: Harness) -> None:
     assert said.count("no ") == 3
 
 
+def test_the_operator_may_give_the_hosts_network(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, sandbox_harness(tmp_path / "e", network="host") as harness:
+        port = listener.getsockname()[1]
+        code = f"import socket; socket.create_connection(('localhost', {port}), 5); print('connected')"
+        assert attempt(harness, f'python3 -c "{code}"') == "connected\n"
+
+
 def test_loopback_works_inside(harness: Harness) -> None:
     said = attempt(
         harness,
@@ -134,7 +153,9 @@ def test_loopback_works_inside(harness: Harness) -> None:
 
 
 def test_no_user_namespace_can_be_made(harness: Harness) -> None:
-    said = attempt(harness, "unshare --user true 2>&1; unshare --mount true 2>&1; cat /proc/sys/user/max_user_namespaces; echo end")
+    said = attempt(
+        harness, "unshare --user true 2>&1; unshare --mount true 2>&1; cat /proc/sys/user/max_user_namespaces; echo end"
+    )
     assert said.count("unshare failed") == 2
 
 
@@ -147,7 +168,12 @@ def test_nothing_can_be_written_outside_the_runs_own_places(harness: Harness) ->
         "echo x > /run/zhisuan/run.sh || true; rm -f /etc/passwd /run/zhisuan/job; ls /etc/passwd",
     )
     assert "WROTE" not in said
-    assert [line for line in said.splitlines() if line.startswith("own")] == ["own /work", "own /artifacts", "own /tmp", "own /dev/shm"]
+    assert [line for line in said.splitlines() if line.startswith("own")] == [
+        "own /work",
+        "own /artifacts",
+        "own /tmp",
+        "own /dev/shm",
+    ]
     assert "/etc/passwd\n" in said
     assert not Path("/tmp/probe").exists()
 
@@ -198,9 +224,15 @@ def _readable(path: Path) -> bool:
 
 def test_no_descriptor_of_the_supervisor_leaks(harness: Harness, tmp_path: Path) -> None:
     archive = pack(tmp_path / "a.tgz", {"f": "x"})
-    said = attempt(harness, "ls -l /proc/self/fd | grep -v total; ls -l /proc/$$/fd | grep -v total", workdir_archive=archive)
+    said = attempt(
+        harness, "ls -l /proc/self/fd | grep -v total; ls -l /proc/$$/fd | grep -v total", workdir_archive=archive
+    )
     targets = {line.split(" -> ")[1].split(":")[0].split(" ")[0] for line in said.splitlines() if " -> " in line}
-    assert {target for target in targets if not target.startswith("/proc/")} == {"/dev/null", "pipe", "/run/zhisuan/run.sh"}
+    assert {target for target in targets if not target.startswith("/proc/")} == {
+        "/dev/null",
+        "pipe",
+        "/run/zhisuan/run.sh",
+    }
 
 
 def test_standard_output_can_be_opened_by_name(harness: Harness) -> None:
@@ -210,11 +242,32 @@ def test_standard_output_can_be_opened_by_name(harness: Harness) -> None:
 def test_no_device_of_the_host_is_there(harness: Harness) -> None:
     said = attempt(harness, "ls /dev; mknod /tmp/mem c 1 1 2>&1; true")
     devices = set(said.split("mknod")[0].split())
-    assert devices <= {"console", "core", "fd", "full", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom", "zero"}  # fmt: skip  # noqa: E501
+    assert devices <= {
+        "console", "core", "fd", "full", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout", "tty", "urandom",
+        "zero",
+    }  # fmt: skip
     assert "Operation not permitted" in said
 
 
-@pytest.mark.parametrize("target", ["/", "/usr", "/usr/local/x", "/etc", "/proc", "/run/zhisuan/lib", "/artifacts/x", "../x", "/var"])
+@pytest.mark.skipif(not Path("/dev/tty2").exists(), reason="needs device nodes to stand in for accelerators")
+def test_only_the_granted_devices_are_there(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Consoles stand in for cards: real device nodes that a sandbox otherwise lacks."""
+    cards = replace(accelerators._VENDORS["nvidia"], node="tty{index}", control=("tty9",))
+    monkeypatch.setitem(accelerators._VENDORS, "nvidia", cards)
+    grants = (AcceleratorGrant("nvidia", 2),)
+    said = attempt(
+        harness,
+        "ls /dev | grep '^tty[0-9]' | tr '\\n' ' '; echo $CUDA_VISIBLE_DEVICES $NVIDIA_VISIBLE_DEVICES; "
+        "[ -c /dev/tty2 ] && echo device; ls /sys/fs | wc -l; ls /sys/bus | grep -c .",
+        accelerators=grants,
+    )
+    assert said.splitlines()[:3] == ["tty2 tty9 0 2", "device", "0"]
+    assert int(said.splitlines()[3]) > 0
+
+
+@pytest.mark.parametrize(
+    "target", ["/", "/usr", "/usr/local/x", "/etc", "/proc", "/run/zhisuan/lib", "/artifacts/x", "../x", "/var"]
+)
 def test_a_mount_cannot_cover_the_system(harness: Harness, tmp_path: Path, target: str) -> None:
     archive = pack(tmp_path / "a.tgz", {"f": "x"})
     with pytest.raises(InvalidSpec):
@@ -257,14 +310,18 @@ def test_many_runs_at_once_keep_apart(harness: Harness) -> None:
     """Ten starts in parallel: each sees its own environment, user and folder."""
 
     def start(number: int) -> None:
-        harness.engine.start(spec('echo "$N $(id -u)"; ls', lease_id=f"lease_{number}", env={"N": str(number)}, cpus_milli=200))
+        harness.engine.start(
+            spec('echo "$N $(id -u)"; ls', lease_id=f"lease_{number}", env={"N": str(number)}, cpus_milli=200)
+        )
 
     threads = [threading.Thread(target=start, args=(number,)) for number in range(10)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    said = [harness.ended(f"lease_{number}") and harness.log(f"lease_{number}").split() for number in range(10)]
+    for number in range(10):
+        harness.ended(f"lease_{number}")
+    said = [harness.log(f"lease_{number}").split() for number in range(10)]
     assert [line[0] for line in said] == [str(number) for number in range(10)]
     assert len({line[1] for line in said}) == 10
 
@@ -286,5 +343,7 @@ def test_nothing_is_left_after_removal(harness: Harness, tmp_path: Path) -> None
     assert not any(path.exists() for path in uid_files)
     assert list((tmp_path / "engine" / "runs").iterdir()) == []
     assert list((tmp_path / "engine" / "trash").iterdir()) == []
-    groups = subprocess.run(["find", "/sys/fs/cgroup", "-name", "lease_a.1"], capture_output=True, text=True, check=True)
+    groups = subprocess.run(
+        ["find", "/sys/fs/cgroup", "-path", "*zhisuan-test/*.lease_a.1"], capture_output=True, text=True, check=True
+    )
     assert groups.stdout == ""

@@ -1,5 +1,6 @@
 """The relay carries any stream, many at once, both ways, to its exact end."""
 
+import contextlib
 import hashlib
 import os
 import socket
@@ -74,6 +75,11 @@ def read_all(client: socket.socket) -> bytes:
     return b"".join(parts)
 
 
+def send(client: socket.socket, data: bytes) -> None:
+    client.sendall(data)
+    client.shutdown(socket.SHUT_WR)
+
+
 def test_half_a_connection_may_end_before_the_other(harness: Harness) -> None:
     path = serve(harness)
     payload = os.urandom(3_000_000)
@@ -105,10 +111,8 @@ def test_a_reset_is_passed_on(harness: Harness) -> None:
     path = serve(harness)
     with connect(path) as client:
         client.sendall(b"reset\n")
-        try:
+        with contextlib.suppress(ConnectionError):
             assert client.recv(10) == b""
-        except ConnectionError:
-            pass
 
 
 def test_many_connections_at_once(harness: Harness) -> None:
@@ -119,7 +123,7 @@ def test_many_connections_at_once(harness: Harness) -> None:
         try:
             payload = bytes([number % 256]) * (200_000 + number)
             with connect(path) as client:
-                sender = threading.Thread(target=lambda: (client.sendall(b"echo\n" + payload), client.shutdown(socket.SHUT_WR)))
+                sender = threading.Thread(target=send, args=(client, b"echo\n" + payload))
                 sender.start()
                 if read_all(client) != payload:
                     failures.append(number)

@@ -10,16 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from engine_conformance import EngineConformance, Harness, pack, spec
-from local_engine import config, local_harness, needs_bwrap, needs_root
+from engine_conformance import EngineConformance, Harness, pack, spec, wait_for
+from local_engine import local_harness, needs_bwrap, needs_root
 
 import zhisuan
-from zhisuan.base.clock import SystemClock
 from zhisuan.engines.contract import ExitReason, FileMount, IsolationLevel
 from zhisuan.engines.errors import InvalidSpec, IsolationUnavailable
 from zhisuan.engines.local import host
-from zhisuan.engines.local.engine import LocalEngine
 from zhisuan.engines.local.host import Host
+from zhisuan.engines.local.problems import bwrap_missing
+from zhisuan.engines.local.procusage import start_ticks
 
 NOBODY = 65534
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -62,11 +62,16 @@ print(json.dumps(out))
 @needs_root
 @pytest.mark.skipif(not Path(SYSTEM_PYTHON).exists(), reason="needs a Python that every user can read")
 def test_an_ordinary_user_gets_a_sandbox_without_a_user_id_of_its_own() -> None:
-    version = subprocess.run([SYSTEM_PYTHON, "-c", "import sys; print(sys.version_info >= (3, 11))"], capture_output=True, text=True, check=True)
+    version = subprocess.run(
+        [SYSTEM_PYTHON, "-c", "import sys; print(sys.version_info >= (3, 11))"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     if version.stdout.strip() != "True":
         pytest.skip(f"{SYSTEM_PYTHON} is older than 3.11")
     source = Path(zhisuan.__file__).parents[1]
-    if not os.stat(source).st_mode & 0o005 == 0o005:
+    if os.stat(source).st_mode & 0o005 != 0o005:
         pytest.skip(f"{source} is closed to other users")
     home = Path(tempfile.mkdtemp(prefix="zs-nobody-"))
     os.chown(home, NOBODY, NOBODY)
@@ -104,22 +109,29 @@ def without_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
     def examine(chosen: object, engine_id: str) -> Host:
         real = found(chosen, engine_id)  # type: ignore[arg-type]
         none = replace(real.cgroups, host=None, supervisors=None, failure="switched off for the test")
-        problems = (host.problems.bwrap_missing(),)
-        return replace(real, isolation=IsolationLevel.none, own_uid=False, bwrap=None, cgroups=none, problems=problems)
+        return replace(
+            real,
+            isolation=IsolationLevel.none,
+            own_uid=False,
+            bwrap=None,
+            cgroups=none,
+            problems=(bwrap_missing(),),
+        )
 
     monkeypatch.setattr("zhisuan.engines.local.engine.examine", examine)
 
 
-def test_without_a_sandbox_tenants_work_is_refused_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_sandbox_tenants_work_is_refused_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     without_sandbox(monkeypatch)
-    engine = LocalEngine(tmp_path / "engine", clock=SystemClock(), config=config())
-    assert engine.preflight().isolation is IsolationLevel.none
-    with pytest.raises(IsolationUnavailable, match="apt-get install bubblewrap"):
-        engine.start(spec("true"))
-    assert engine.list() == []
+    with local_harness(tmp_path / "engine") as harness:
+        assert harness.engine.preflight().isolation is IsolationLevel.none
+        with pytest.raises(IsolationUnavailable, match="apt-get install bubblewrap"):
+            harness.engine.start(spec("true"))
+        assert harness.engine.list() == []
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 class TestUnisolated(EngineConformance):
     """The operator allowed it: the same contract, without walls and without control groups."""
 
@@ -130,11 +142,13 @@ class TestUnisolated(EngineConformance):
             yield harness
 
     def test_a_stop_ends_children_in_sessions_of_their_own(self, harness: Harness, tmp_path: Path) -> None:
-        harness.engine.start(spec("trap '' TERM; setsid sh -c 'trap \"\" TERM; echo up $$; while :; do sleep 0.05; done'"))
+        harness.engine.start(
+            spec("trap '' TERM; setsid sh -c 'trap \"\" TERM; echo up $$; while :; do sleep 0.05; done'")
+        )
         pid = int(harness.said("up ").split()[1])
         harness.engine.stop("lease_a", 1, 0)
         assert harness.ended().reason is ExitReason.cancelled
-        assert not Path(f"/proc/{pid}").exists()
+        wait_for(lambda: start_ticks(pid), lambda ticks: ticks is None)
 
     def test_a_place_outside_the_work_folder_is_refused(self, harness: Harness, tmp_path: Path) -> None:
         archive = pack(tmp_path / "a.tgz", {"f": "x"})

@@ -69,7 +69,9 @@ def port_of(server: uvicorn.Server) -> int:
 
 def quiet(app: Starlette, **where: Any) -> uvicorn.Server:
     return uvicorn.Server(
-        uvicorn.Config(app, log_level="critical", access_log=False, lifespan="off", timeout_graceful_shutdown=1, **where)
+        uvicorn.Config(
+            app, log_level="critical", access_log=False, lifespan="off", timeout_graceful_shutdown=1, **where
+        )
     )
 
 
@@ -431,7 +433,9 @@ class City:
         site.sockets[lease_id, 1] = path
         return model
 
-    async def route(self, *leases: tuple[str, str], model: str = "guide", org: str = "org_a", more: tuple[Route, ...] = ()) -> None:
+    async def route(
+        self, *leases: tuple[str, str], model: str = "guide", org: str = "org_a", more: tuple[Route, ...] = ()
+    ) -> None:
         """Serve ``model`` by ``(site, lease)`` pairs, and wait until the gateway knows."""
         replicas = tuple(Replica(lease_id=lease, generation=1, site_id=site, ready=True) for site, lease in leases)
         self.control.set_routes(make_route(model, org, replicas), *more)

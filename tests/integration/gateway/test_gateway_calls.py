@@ -173,25 +173,23 @@ async def test_an_unfunded_key_is_429_and_not_retried(city: City) -> None:
     assert city.control.usage == {}
 
 
-@pytest.mark.parametrize(
-    "body, code",
-    [
+async def test_a_malformed_request_is_400(city: City) -> None:
+    (model,) = await city.serve_model("lea_1")
+    for body, code in (
         (b"{", "invalid_json"),
         (b"\xff\xfe", "invalid_json"),
         (b"[1]", "invalid_json"),
+        (b"[" * 100_000, "invalid_json"),
         (b"", "invalid_json"),
         (b'{"messages": []}', "model_required"),
         (b'{"model": 7}', "model_required"),
         (b'{"model": "guide", "stream": "yes"}', "invalid_type"),
         (b'{"model": "guide", "stream": true, "stream_options": 1}', "invalid_type"),
         (b'{"model": "guide", "stream": true, "stream_options": {"include_usage": 1}}', "invalid_type"),
-    ],
-)
-async def test_a_malformed_request_is_400(city: City, body: bytes, code: str) -> None:
-    (model,) = await city.serve_model("lea_1")
-    async with _post(city, body) as answer:
-        assert answer.status == 400
-        assert (await answer.json())["error"]["code"] == code
+    ):
+        async with _post(city, body) as answer:
+            assert answer.status == 400
+            assert (await answer.json())["error"]["code"] == code
     assert model.calls == []
 
 
@@ -201,7 +199,9 @@ async def test_a_large_body_is_413_and_its_neighbours_live(bare_city: City) -> N
     async with bare_city.client() as client:
         for length in (100_001, 350_000, 3_000_000):
             with pytest.raises(openai.APIStatusError) as error:
-                await client.chat.completions.create(model="guide", messages=[{"role": "user", "content": "x" * length}])
+                await client.chat.completions.create(
+                    model="guide", messages=[{"role": "user", "content": "x" * length}]
+                )
             assert error.value.status_code == 413
             assert error.value.code == "request_too_large"
         await client.chat.completions.create(model="guide", messages=[{"role": "user", "content": "x" * 99_000}])

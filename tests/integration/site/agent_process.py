@@ -38,7 +38,16 @@ class AgentProcess:
     def start(self) -> "AgentProcess":
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-X", "dev", "-W", "ignore::DeprecationWarning", "-m", "zhisuan.site", str(self._config)],
+                [
+                    sys.executable,
+                    "-X",
+                    "dev",
+                    "-W",
+                    "ignore::DeprecationWarning",
+                    "-m",
+                    "zhisuan.site",
+                    str(self._config),
+                ],
                 env={**os.environ, "PYTHONPATH": str(SOURCE)},
                 stdout=log,
                 stderr=log,

@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aiohttp import web
@@ -108,7 +108,9 @@ class ControlServer:
         deadline = time.monotonic() + seconds
         with self._condition:
             while not (value := condition(self.seen)):
-                if not self._condition.wait(deadline - time.monotonic()):
+                # Also looked at now and then: not every condition changes with a request.
+                self._condition.wait(0.1)
+                if time.monotonic() > deadline:
                     raise AssertionError(f"not seen within {seconds} s: {what}; violations: {self.seen.violations}")
             return value
 
@@ -301,3 +303,20 @@ def answered(message: Any) -> web.Response:
 def problem(status: int, code: str, detail: str) -> web.Response:
     body = {"type": f"urn:zhisuan:error:{code}", "status": status, "code": code, "detail": detail, "remedy": "Ask."}
     return web.json_response(body, status=status, content_type="application/problem+json")
+
+
+def windows_of(seen: Seen, key: Key) -> list[UsageWindow]:
+    return sorted((w for w in seen.windows.values() if (w.lease_id, w.generation) == key), key=lambda w: w.start)
+
+
+def assert_tiled(windows: list[UsageWindow], end: LeaseReport) -> None:
+    """The windows are exactly ``[started, ended)``, each inside one minute."""
+    assert end.started_at is not None
+    assert end.ended_at is not None
+    at = end.started_at
+    for window in windows:
+        assert window.start == at < window.end
+        assert int(window.start.timestamp()) // 60 == (int(window.end.timestamp()) - 1) // 60
+        at = window.end
+    assert at == end.ended_at
+    assert sum((w.end - w.start for w in windows), timedelta()) == end.ended_at - end.started_at

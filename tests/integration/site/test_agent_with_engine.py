@@ -7,35 +7,17 @@ import stat
 import tarfile
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from agent_process import AgentProcess, offer
 from aiohttp import web
-from control_server import TOKEN, ControlServer, Seen, problem
+from control_server import TOKEN, ControlServer, Seen, assert_tiled, windows_of
 
-from zhisuan.wire.site import LeasePhase, LeaseReport, UsageWindow
+from zhisuan.wire.site import LeasePhase
 
 AgentFactory = Callable[..., AgentProcess]
 ONE = ("lea_one", 1)
-
-
-def windows_of(seen: Seen, key: tuple[str, int]) -> list[UsageWindow]:
-    return sorted((w for w in seen.windows.values() if (w.lease_id, w.generation) == key), key=lambda w: w.start)
-
-
-def assert_tiled(windows: list[UsageWindow], end: LeaseReport) -> None:
-    """The windows are exactly ``[started, ended)``, each inside one minute."""
-    assert end.started_at is not None
-    assert end.ended_at is not None
-    at = end.started_at
-    for window in windows:
-        assert window.start == at < window.end
-        assert int(window.start.timestamp()) // 60 == (int(window.end.timestamp()) - 1) // 60
-        at = window.end
-    assert at == end.ended_at
-    assert sum((w.end - w.start for w in windows), timedelta()) == end.ended_at - end.started_at
 
 
 def archive(files: dict[str, str]) -> bytes:
@@ -306,25 +288,15 @@ def test_ways_not_to_begin(server: ControlServer, agents: AgentFactory) -> None:
 
 
 def test_a_kill_between_asking_to_join_and_hearing_is_repaired(server: ControlServer, agents: AgentFactory) -> None:
-    cut: list[str] = []
-    server.after.append(lambda request: cut.append(request.path) if request.path.endswith("/join") else None)
-    agent = agents()
-
-    def never_heard(request: web.Request) -> web.StreamResponse | None:
-        if request.path.endswith("/join") and len(cut) == 1:
-            return problem(503, "unavailable", "Not now.")
-        return None
-
-    server.faults.append(never_heard)
-    agent.start()
-    server.wait("joined", lambda seen: seen.joins)
+    agent = agents().start()
+    server.wait("joined", lambda seen: seen.inventories)
     agent.kill()
     kept = agent.data_dir / "credential.json"
     before = json.loads(kept.read_text())
     kept.write_text(json.dumps({"credential": before["credential"]}))
-    cut.append("let the next one through")
     agent.start()
-    server.wait("inventory", lambda seen: seen.inventories)
+    server.wait("joined again", lambda seen: len(seen.inventories) == 2)
+    assert json.loads(kept.read_text()) == before
     assert len({joined.credential_digest for joined in server.seen.joins}) == 1
     assert {joined.token for joined in server.seen.joins} == {TOKEN}
 

@@ -162,9 +162,7 @@ def make_world(database: Database, prices: PriceBook | None = None) -> World:
     return world
 
 
-def windows_of(
-    lease_id: str, start: datetime, seconds: int, cuts: Sequence[int] = (), generation: int = 1
-) -> list[UsageWindow]:
+def windows_of(lease_id: str, start: datetime, seconds: int, generation: int = 1) -> list[UsageWindow]:
     """``seconds`` of a lease as windows, cut at every minute."""
     made = []
     end = start + timedelta(seconds=seconds)

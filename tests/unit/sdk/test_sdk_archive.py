@@ -6,14 +6,16 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zhisuan.base.errors import InvalidInput, TooLarge
 from zhisuan.engines.local.sandbox.unpack import Budget, unpack
 from zhisuan.sdk import pack_folder
 
-NAMES = st.text("abcé中 .-_", min_size=1, max_size=8).filter(lambda n: n.strip(". ") == n and n not in (".venv", ".git"))
+NAMES = st.text("abcé中 .-_", min_size=1, max_size=8).filter(
+    lambda n: n.strip(". ") == n and n not in (".venv", ".git")
+)
 FILES = st.dictionaries(st.lists(NAMES, min_size=1, max_size=3).map("/".join), st.binary(max_size=200), max_size=8)
 
 
@@ -32,6 +34,7 @@ def names(folder: Path) -> list[str]:
         return tar.getnames()
 
 
+@settings(max_examples=25)
 @given(files=FILES, stamp=st.integers(0, 2**31))
 def test_time_order_and_rights_of_others_do_not_change_the_bytes(
     tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes], stamp: int
@@ -50,8 +53,11 @@ def test_time_order_and_rights_of_others_do_not_change_the_bytes(
         assert one.size_bytes == one.path.stat().st_size
 
 
+@settings(max_examples=25)
 @given(files=FILES)
-def test_the_engine_unpacks_exactly_what_was_packed(tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes]) -> None:
+def test_the_engine_unpacks_exactly_what_was_packed(
+    tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes]
+) -> None:
     source, target = tmp_path_factory.mktemp("s"), tmp_path_factory.mktemp("t")
     write(source, files)
     with pack_folder(source) as archive:
@@ -79,7 +85,14 @@ def test_what_may_be_executed_stays_so(tmp_path: Path) -> None:
 def test_versions_caches_and_environments_stay_behind_at_any_depth(tmp_path: Path) -> None:
     write(
         tmp_path,
-        {".git/HEAD": b"", "a/.git/x": b"", "a/__pycache__/m.pyc": b"", ".venv/bin/python": b"", "a/m.py": b"", ".env": b""},
+        {
+            ".git/HEAD": b"",
+            "a/.git/x": b"",
+            "a/__pycache__/m.pyc": b"",
+            ".venv/bin/python": b"",
+            "a/m.py": b"",
+            ".env": b"",
+        },
     )
     assert names(tmp_path) == [".env", "a", "a/m.py"]
 

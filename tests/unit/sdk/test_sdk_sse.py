@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 from zhisuan.sdk.sse import ServerEvent, events_of
 
 LINES = st.text(st.characters(exclude_characters="\r\n", exclude_categories=("Cs",)), max_size=20)
-EVENTS = st.lists(st.tuples(st.sampled_from(["log", "state", "end"]), st.lists(LINES, min_size=1, max_size=3)), max_size=5)
+EVENTS = st.lists(
+    st.tuples(st.sampled_from(["log", "state", "end"]), st.lists(LINES, min_size=1, max_size=3)), max_size=5
+)
 
 
 def chopped(data: bytes, cuts: list[int]) -> list[bytes]:
@@ -16,9 +18,12 @@ def chopped(data: bytes, cuts: list[int]) -> list[bytes]:
 
 @given(events=EVENTS, end=st.sampled_from(["\n", "\r\n", "\r"]), cuts=st.lists(st.integers(0, 400), max_size=12))
 @example(events=[("log", ["a\u2028b\x85c\x0bd"])], end="\n", cuts=[])
-def test_events_survive_any_chopping_and_any_line_end(events: list[tuple[str, list[str]]], end: str, cuts: list[int]) -> None:
+def test_events_survive_any_chopping_and_any_line_end(
+    events: list[tuple[str, list[str]]], end: str, cuts: list[int]
+) -> None:
     text = "".join(
-        f": remark{end}event: {name}{end}" + "".join(f"data: {line}{end}" for line in lines) + end for name, lines in events
+        f": remark{end}event: {name}{end}" + "".join(f"data: {line}{end}" for line in lines) + end
+        for name, lines in events
     )
     # What follows makes sure that a final CR is not taken for half of a CRLF.
     data = text.encode() + b": more"

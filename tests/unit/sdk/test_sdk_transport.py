@@ -15,7 +15,14 @@ from zhisuan.sdk import Client, NotReachable, UnexpectedAnswer
 from zhisuan.testing.database import START
 
 PLATFORM = "http://platform.test"
-ORDER = {"id": "ord_1", "product": "p", "quantity": 1, "amount_ucny": 1, "quantity_udu": 1, "at": "2026-08-01T00:00:00Z"}
+ORDER = {
+    "id": "ord_1",
+    "product": "p",
+    "quantity": 1,
+    "amount_ucny": 1,
+    "quantity_udu": 1,
+    "at": "2026-08-01T00:00:00Z",
+}
 Handler = Callable[[httpx.Request], httpx.Response]
 
 
@@ -110,7 +117,10 @@ def test_the_callers_own_key_is_used_and_reading_has_none() -> None:
 )
 def test_retry_after_is_honoured_in_both_forms(header: str, expected: float) -> None:
     at = (START + timedelta(seconds=12)).strftime("%a, %d %b %Y %H:%M:%S GMT")
-    answers = [httpx.Response(503, headers={"Retry-After": header.replace("{date}", at)}), httpx.Response(200, json=ORDER)]
+    answers = [
+        httpx.Response(503, headers={"Retry-After": header.replace("{date}", at)}),
+        httpx.Response(200, json=ORDER),
+    ]
     waits: list[float] = []
     with client(lambda _: answers.pop(0), waits=waits) as platform:
         platform.buy("p")
@@ -146,7 +156,9 @@ def test_pages_give_every_item_once_in_order_and_no_page_too_early(sizes: list[i
         page = int(cursor) if cursor else 0
         start = sum(sizes[:page])
         items = [ORDER | {"id": f"ord_{start + i}"} for i in range(sizes[page])]
-        return httpx.Response(200, json={"items": items, "next_cursor": str(page + 1) if page + 1 < len(sizes) else None})
+        return httpx.Response(
+            200, json={"items": items, "next_cursor": str(page + 1) if page + 1 < len(sizes) else None}
+        )
 
     with client(handler) as platform:
         orders = platform.orders()

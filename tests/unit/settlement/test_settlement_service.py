@@ -11,7 +11,7 @@ from settlement_factory import TENANT, Used, make_invoice
 from sqlalchemy import func, select
 
 from zhisuan.base.clock import ManualClock
-from zhisuan.base.db import Database
+from zhisuan.base.db import Database, QueryCount
 from zhisuan.base.errors import Conflict, IdempotencyConflict, InvalidInput, NotFound
 from zhisuan.base.outbox import OutboxEvent
 from zhisuan.ledger.tables import Balance, Charge, Entry, InvoiceLine, Transaction
@@ -23,6 +23,7 @@ from zhisuan.settlement.service import (
     record_payout,
     settle_invoice,
     settlement_of,
+    settlements_of,
 )
 from zhisuan.settlement.tables import Settlement, Share
 
@@ -94,6 +95,16 @@ def test_settling_again_changes_nothing_and_answers_the_same(database: Database,
         events = tx.session.scalars(select(OutboxEvent).where(OutboxEvent.kind == "invoice.settled")).all()
         assert [event.subject for event in events] == [first.invoice_id]
     assert balance(database, "provider:org_a:payable") == 1_220_000
+
+
+def test_several_settlements_are_read_in_two_queries(database: Database) -> None:
+    made = [settled(database, number=number) for number in range(1, 5)]
+    with database.begin() as tx, QueryCount(database.engine) as count:
+        found = settlements_of(tx.session, [*(each.invoice_id for each in made), "inv_none"])
+    assert found == {each.invoice_id: each for each in made}
+    assert len(count.statements) == 2
+    with database.begin() as tx:
+        assert settlements_of(tx.session, []) == {}
 
 
 def test_many_at_once_settle_once(database: Database) -> None:
@@ -232,7 +243,7 @@ def test_a_payout_is_recorded_once(database: Database) -> None:
     first = pay(database, 100, "bank-1")
     assert pay(database, 100, "bank-1") == first
     assert balance(database, "provider:org_a:payable") == 220_000
-    assert balance(database, "external:payouts") == 1_000_000
+    assert balance(database, "provider:org_a:paid") == 1_000_000
     with database.begin() as tx:
         statement = provider_statement(tx.session, "org_a")
         assert statement.payouts == (first,)

@@ -69,7 +69,9 @@ def view(grants: Sequence[AcceleratorGrant], *, isolated: bool, dev: Path = Path
         for grant in mine:
             node = dev / vendor.node.format(index=grant.index)
             if not node.exists():
-                raise InvalidSpec(f"accelerator {name} {grant.index} was granted but {node} does not exist on this host")
+                raise InvalidSpec(
+                    f"accelerator {name} {grant.index} was granted but {node} does not exist on this host"
+                )
             nodes.append(node)
         if mine:
             nodes += [dev / control for control in vendor.control if (dev / control).exists()]

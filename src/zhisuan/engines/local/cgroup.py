@@ -176,21 +176,24 @@ def from_pairs(pairs: list[tuple[str, str]]) -> Cgroup | None:
 
 
 class CgroupHost:
-    """Where this engine's groups live. ``parents`` maps each usable controller to a folder that holds the runs'."""
+    """Where runs' groups live. ``parents`` maps each usable controller to the folder that holds all engines' groups;
+    those of one engine begin with its ``prefix``."""
 
-    def __init__(self, version: int, parents: dict[str, str]) -> None:
+    def __init__(self, version: int, parents: dict[str, str], prefix: str) -> None:
         self.version = version
         self.parents = parents
+        self.prefix = prefix
 
     def group(self, name: str) -> Cgroup:
-        return Cgroup(self.version, {controller: f"{parent}/{name}" for controller, parent in self.parents.items()})
+        folders = {controller: f"{parent}/{self.prefix}.{name}" for controller, parent in self.parents.items()}
+        return Cgroup(self.version, folders)
 
     def names(self) -> set[str]:
-        """Every run's group that exists now, in any hierarchy."""
+        """Every group of this engine that exists now, in any hierarchy."""
         found: set[str] = set()
         for parent in set(self.parents.values()):
-            try:
-                found.update(entry.name for entry in os.scandir(parent) if entry.is_dir(follow_symlinks=False))
-            except FileNotFoundError:
-                continue
+            for entry in os.listdir(parent):
+                prefix, _, name = entry.partition(".")
+                if prefix == self.prefix and name:
+                    found.add(name)
         return found

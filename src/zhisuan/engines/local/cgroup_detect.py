@@ -58,7 +58,7 @@ def own_v2_path(proc_self_cgroup: str) -> str:
 
 
 def detect(parent: str, engine_id: str) -> CgroupFound:
-    """Make this engine's group folder below ``parent`` and try it. Never raises for what the host lacks."""
+    """Make the group ``parent`` and try to make and join one in it. Never raises for what the host lacks."""
     mounts = parse_mounts(Path("/proc/self/mountinfo").read_text("utf-8"))
     try:
         if "memory" in mounts.v1 or "pids" in mounts.v1:
@@ -73,29 +73,28 @@ def detect(parent: str, engine_id: str) -> CgroupFound:
 def _try_v1(mounts: CgroupMounts, parent: str, engine_id: str) -> CgroupFound:
     parents: dict[str, str] = {}
     for controller, mount in mounts.v1.items():
-        folder = mount / parent / engine_id
+        folder = mount / parent
         folder.mkdir(parents=True, exist_ok=True)
         parents[controller] = str(folder)
-    return _tried(CgroupHost(1, parents), None)
+    return _tried(CgroupHost(1, parents, engine_id), None)
 
 
 def _try_v2(mount: Path, parent: str, engine_id: str) -> CgroupFound:
     top = mount if os.geteuid() == 0 else _delegated(mount)
     if top is None:
         return CgroupFound(None, None, f"no group below {mount} is delegated to this user")
-    folder = top / parent / engine_id
-    supervisors = top / parent / f"{engine_id}.supervisors"
-    folder.mkdir(parents=True, exist_ok=True)
-    supervisors.mkdir(exist_ok=True)
+    folder = top / parent
+    supervisors = folder / "supervisors"
+    supervisors.mkdir(parents=True, exist_ok=True)
     level = top
-    for part in ("", *Path(parent).parts, engine_id):
+    for part in ("", *Path(parent).parts):
         level = level / part
         _enable(level)
     enabled = (folder / "cgroup.subtree_control").read_text("ascii").split()
     parents = {controller: str(folder) for controller in V2_CONTROLLERS if controller in enabled}
     if not parents:
         return CgroupFound(None, None, f"{folder}: no controller could be switched on")
-    return _tried(CgroupHost(2, parents), supervisors)
+    return _tried(CgroupHost(2, parents, engine_id), supervisors)
 
 
 def _enable(folder: Path) -> None:
@@ -121,11 +120,13 @@ def _delegated(mount: Path) -> Path | None:
 
 def _tried(host: CgroupHost, supervisors: Path | None) -> CgroupFound:
     """Limits on paper are not enough: a process must be able to move into a group."""
-    probe = host.group(f".probe-{os.getpid()}-{os.urandom(4).hex()}")
+    probe = host.group(f"probe-{os.getpid()}-{os.urandom(4).hex()}")
     try:
         probe.create(64 << 20, 1000, 16)
         command = "; ".join(f'echo 0 > "{folder}/cgroup.procs"' for folder in sorted(set(probe.folders.values())))
-        result = subprocess.run(["/bin/sh", "-e", "-c", command], capture_output=True, text=True, timeout=10, check=False)
+        result = subprocess.run(
+            ["/bin/sh", "-e", "-c", command], capture_output=True, text=True, timeout=10, check=False
+        )
     finally:
         probe.remove()
     if result.returncode != 0:

@@ -157,7 +157,9 @@ class LocalEngine:
         deadline = time.monotonic() + _SUPERSEDE_SECONDS
         while exit_record(paths) is None:
             if time.monotonic() > deadline:
-                raise StartRefused(f"lease {lease_id}: generation {lower} does not end; its processes hang in the kernel")
+                raise StartRefused(
+                    f"lease {lease_id}: generation {lower} does not end; its processes hang in the kernel"
+                )
             time.sleep(0.005)
 
     # Looking at runs

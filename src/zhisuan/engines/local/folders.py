@@ -16,7 +16,7 @@ _LOCKS = 64
 class EngineFolders:
     """``runs/<lease>/<generation>`` one folder per run · ``trash`` removed runs being deleted · ``locks`` one of a few
     per lease · ``keepalive`` touched by the agent. Under the runtime folder: ``uids``, ``stage`` (an empty place to
-    mount at) and ``sockets/<engine>``."""
+    mount at) and ``sockets``."""
 
     def __init__(self, root: Path, runtime_dir: Path) -> None:
         self.root = Path(os.path.abspath(root))
@@ -28,7 +28,7 @@ class EngineFolders:
         self._runtime = runtime_dir
         self.uids = runtime_dir / "uids"
         self.stage = runtime_dir / "stage"
-        self._sockets = runtime_dir / "sockets" / self.engine_id
+        self._sockets = runtime_dir / "sockets"
         self.root.mkdir(parents=True, mode=0o700, exist_ok=True)
         for folder in (self.runs, self.trash, self._locks):
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -44,7 +44,6 @@ class EngineFolders:
             self._runtime.chmod(0o711)
             self.uids.mkdir(mode=0o700, exist_ok=True)
             self.stage.mkdir(mode=0o755, exist_ok=True)
-            self._sockets.parent.mkdir(mode=0o711, exist_ok=True)
             self._sockets.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise StartRefused(f"the runtime folder {self._runtime} cannot be used: {error}") from error
@@ -57,8 +56,8 @@ class EngineFolders:
 
     def socket(self, lease_id: str, generation: int) -> Path:
         """Short whatever the lease is called: a socket's name has at most 107 bytes (unix(7))."""
-        name = hashlib.sha256(f"{lease_id}/{generation}".encode()).hexdigest()[:20]
-        return self._sockets / f"{name}.sock"
+        name = hashlib.sha256(f"{lease_id}/{generation}".encode()).hexdigest()[:24]
+        return self._sockets / f"{self.engine_id}.{name}"
 
     def generations(self, lease_id: str) -> list[int]:
         try:

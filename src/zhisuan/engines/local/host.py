@@ -64,7 +64,13 @@ def _try_sandbox(bwrap: str, prefix: list[str]) -> str | None:
     """None when a sandbox can be made, else what the host said."""
     try:
         result = subprocess.run(
-            [*prefix, bwrap, *_PROBE], capture_output=True, text=True, timeout=_PROBE_SECONDS, check=False, env={}, cwd="/"
+            [*prefix, bwrap, *_PROBE],
+            capture_output=True,
+            text=True,
+            timeout=_PROBE_SECONDS,
+            check=False,
+            env={},
+            cwd="/",
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)

@@ -74,8 +74,9 @@ def cgroup_unavailable(detail: str) -> Problem:
         "cgroup_unavailable",
         f"No control group can be made, so memory and CPU limits are not enforced: {detail}",
         f"无法创建控制组，内存与 CPU 限额不会强制执行：{detail}",
-        "Run the agent as root with a writable /sys/fs/cgroup, or as a systemd service with Delegate=yes.",
-        "请以 root 运行代理并保证 /sys/fs/cgroup 可写，或作为 systemd 服务运行并设置 Delegate=yes。",
+        "Run the agent as root with a writable /sys/fs/cgroup, or as a systemd service with Delegate=yes and "
+        "DelegateSubgroup=agent.",
+        "请以 root 运行代理并保证 /sys/fs/cgroup 可写，或作为 systemd 服务运行并设置 Delegate=yes 与 DelegateSubgroup=agent。",
     )
 
 

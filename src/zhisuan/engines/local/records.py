@@ -47,10 +47,14 @@ def decode(data: bytes) -> Pairs:
 def _write_temporary(path: str, pairs: Pairs) -> str:
     temporary = f"{path}.{os.urandom(6).hex()}.tmp"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with open(fd, "wb") as file:
-        file.write(encode(pairs))
-        file.flush()
-        os.fsync(fd)
+    try:
+        with open(fd, "wb") as file:
+            file.write(encode(pairs))
+            file.flush()
+            os.fsync(fd)
+    except OSError:
+        os.unlink(temporary)
+        raise
     return temporary
 
 

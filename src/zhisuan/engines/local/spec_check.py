@@ -21,7 +21,21 @@ _ENV_BYTES_MAX = 1 << 20
 
 _LEASE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,95}")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_RESERVED = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/proc", "/dev", "/sys", "/run", ARTIFACTS)
+_RESERVED = (
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/etc",
+    "/proc",
+    "/dev",
+    "/sys",
+    "/run",
+    ARTIFACTS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +86,9 @@ def _check_env(spec: RunSpec) -> None:
             raise InvalidSpec(f"environment variable {name!r} is not a name (letters, digits, '_', not a digit first)")
         size = len(f"{name}={value}".encode("utf-8", "surrogateescape"))
         if "\0" in value or size > _ENV_ENTRY_BYTES_MAX:
-            raise InvalidSpec(f"environment variable {name} holds a zero byte or more than {_ENV_ENTRY_BYTES_MAX} bytes")
+            raise InvalidSpec(
+                f"environment variable {name} holds a zero byte or more than {_ENV_ENTRY_BYTES_MAX} bytes"
+            )
         total += size
     if total > _ENV_BYTES_MAX:
         raise InvalidSpec(f"the environment is {total} bytes; at most {_ENV_BYTES_MAX} fit, put the rest into a file")

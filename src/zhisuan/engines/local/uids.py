@@ -37,4 +37,6 @@ class UidRegistry:
                     (self._folder / str(uid)).unlink()
 
     def _holders(self) -> dict[int, Path]:
-        return {int(entry.name): Path(entry.read_text("utf-8")) for entry in self._folder.iterdir() if entry.name.isdigit()}
+        return {
+            int(entry.name): Path(entry.read_text("utf-8")) for entry in self._folder.iterdir() if entry.name.isdigit()
+        }

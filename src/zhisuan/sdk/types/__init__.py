@@ -66,6 +66,7 @@ from zhisuan.sdk.types.work import (
     Placement,
     Quote,
     Rejected,
+    ScorePart,
     StateEvent,
     WatchEvent,
     Why,
@@ -79,7 +80,7 @@ __all__ = [
     "Invoice", "InvoiceDetail", "InvoiceLine", "JoinToken", "Launched", "Lease", "LogEvent", "LogPart", "Me",
     "Measurement", "Member", "Model", "ModelDetail", "ModelVersion", "Named", "Node", "OperatorOverview", "Order",
     "Organisation", "Overview", "Pack", "Payout", "Person", "Placement", "Platform", "PriceBook", "PriceBookVersion", "Project",
-    "ProviderOverview", "Quote", "Rejected", "Settlement", "SignedUp", "Site", "SiteCreated", "StateEvent", "Station",
+    "ProviderOverview", "Quote", "Rejected", "ScorePart", "Settlement", "SignedUp", "Site", "SiteCreated", "StateEvent", "Station",
     "TenantOverview", "TokenCounts", "TopUp", "Trace", "TraceRecord", "Wallet", "WatchEvent", "Why", "Workload",
     "WorkloadDetail",
 ]  # fmt: skip

@@ -96,9 +96,7 @@ class Init:
         """(exit code, signal) of one bash script; one of the two is 0."""
         arguments = ["bash", *(["-e"] if stop_at_error else []), path]
         self.main_status = None
-        self.main = os.posix_spawn(
-            self.job.bash, arguments, self.job.env, setsid=True, setsigdef=[_SIGPIPE, _SIGXFSZ]
-        )
+        self.main = os.posix_spawn(self.job.bash, arguments, self.job.env, setsid=True, setsigdef=[_SIGPIPE, _SIGXFSZ])
         ended = os.pidfd_open(self.main)
         self.poll.register(ended, select.POLLIN)
         try:

@@ -11,6 +11,7 @@ class Log:
         self._left = bytes_max - os.fstat(self._fd).st_size
         self._bytes_max = bytes_max
         self._cut = False
+        self._gap = 0
         self.head = b""
 
     def pump(self, source_fd: int) -> bool:
@@ -29,14 +30,29 @@ class Log:
         if len(self.head) < 2000:
             self.head += chunk[: 2000 - len(self.head)]
         kept = chunk[: self._left]
-        if kept:
-            os.write(self._fd, kept)
+        if kept and self._append(kept):
             self._left -= len(kept)
         if len(kept) < len(chunk) and not self._cut:
-            self._cut = True
             note = f"\n[zhisuan] the log has reached its limit of {self._bytes_max} bytes; further output is not kept\n"
-            os.write(self._fd, note.encode())
+            self._cut = self._append(note.encode())
+
+    def _append(self, data: bytes) -> bool:
+        """A full disk costs output, never the run; the log says how much once there is room again."""
+        gap = f"\n[zhisuan] {self._gap} bytes of output are missing here: the site's disk was full\n".encode()
+        try:
+            if self._gap:
+                os.write(self._fd, gap)
+                self._gap = 0
+            os.write(self._fd, data)
+        except OSError:
+            self._gap += len(data)
+            return False
+        return True
 
     def close(self) -> None:
-        os.fsync(self._fd)
-        os.close(self._fd)
+        try:
+            os.fsync(self._fd)
+        except OSError:
+            return
+        finally:
+            os.close(self._fd)

@@ -46,6 +46,8 @@ class Supervisor:
         self.memory_peak = 0
         self.cpu_ms = 0
         self.events = b""
+        self.state_is_due = False
+        self.complaints: set[str] = set()
         self.keepalive_stamp = self._keepalive_stamp()
         self.keepalive_clock = time.monotonic()
 
@@ -199,7 +201,13 @@ class Supervisor:
     def _beat(self) -> None:
         self._measure()
         pairs = [("at_ms", str(now_ms())), ("cpu_ms", str(self.cpu_ms)), ("memory_peak_bytes", str(self.memory_peak))]
-        records.write_atomic(self.paths.heartbeat, pairs, durable=False)
+        try:
+            if self.state_is_due:
+                records.write_atomic(self.paths.state, self.state)
+                self.state_is_due = False
+            records.write_atomic(self.paths.heartbeat, pairs, durable=False)
+        except OSError as error:
+            self._complain("the heartbeat cannot be written", error)
 
     def _measure(self) -> None:
         if self.plan.cgroup is not None:
@@ -214,7 +222,20 @@ class Supervisor:
     def _note_state(self, **values: int | str) -> None:
         self.state = [pair for pair in self.state if pair[0] not in values]
         self.state += [(key, str(value)) for key, value in values.items()]
-        records.write_atomic(self.paths.state, self.state)
+        try:
+            records.write_atomic(self.paths.state, self.state)
+        except OSError as error:
+            self.state_is_due = True
+            self._complain("the state cannot be written", error)
+
+    def _complain(self, what: str, error: OSError) -> None:
+        """A full disk must not end the run: what could not be written is written at the next heartbeat."""
+        if what not in self.complaints:
+            self.complaints.add(what)
+            try:
+                os.write(2, f"{what}: {error}\n".encode("utf-8", "replace"))
+            except OSError:
+                return
 
     def _open_poke(self) -> int:
         if not os.path.exists(self.paths.poke):
@@ -255,9 +276,21 @@ class Supervisor:
             "message": verdict.message,
         }
         pairs += [(key, str(value)) for key, value in optional.items() if value is not None]
-        records.write_once(self.paths.exit, pairs)
+        while not self._record_exit(pairs):
+            time.sleep(_HEARTBEAT_SECONDS)
         if self.plan.cgroup is not None:
             self.plan.cgroup.remove()
         for leftover in (self.paths.poke, self.plan.socket):
             if leftover is not None and os.path.lexists(leftover):
                 os.unlink(leftover)
+
+    def _record_exit(self, pairs: records.Pairs) -> bool:
+        """True when the end is written, or the run's folder is gone and nobody will ever read it."""
+        try:
+            records.write_once(self.paths.exit, pairs)
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            self._complain("the exit record cannot be written", error)
+            return False
+        return True

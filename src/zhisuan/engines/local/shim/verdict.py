@@ -24,7 +24,9 @@ class Seen:
 
 
 class Verdict:
-    def __init__(self, reason: str, message: str | None, exit_code: int | None = None, signal: int | None = None) -> None:
+    def __init__(
+        self, reason: str, message: str | None, exit_code: int | None = None, signal: int | None = None
+    ) -> None:
         self.reason = reason
         self.message = message
         self.exit_code = exit_code

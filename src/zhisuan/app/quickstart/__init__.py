@@ -1,0 +1,1 @@
+"""``zhisuan quickstart``: one real order through every station of the chain, on this machine."""

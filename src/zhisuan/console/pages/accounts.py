@@ -1,0 +1,217 @@
+"""The operator's accounts: organisations, money that came in and goes out, invoices, settlements, the books."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nicegui import ui
+
+from zhisuan.console import text_frame as F
+from zhisuan.console import text_money as T
+from zhisuan.console.client import Json
+from zhisuan.console.format import ZONE, fen, moment, yuan
+from zhisuan.console.pages.overview_supply import checks_card
+from zhisuan.console.parts import (
+    Column,
+    button,
+    button_link,
+    card,
+    chip,
+    choice,
+    dialog,
+    div,
+    el,
+    empty,
+    field,
+    form,
+    ident,
+    link,
+    local,
+    table,
+    tell,
+)
+from zhisuan.console.reader import Reader
+from zhisuan.console.show import attempt
+
+Found = Mapping[str, Any]
+LIMIT = 100
+
+
+async def build(reader: Reader, cursor: str) -> None:
+    api, say = reader.api, reader.say
+    orgs, invoices, settlements, checks = await asyncio.gather(
+        api.get("/organisations", limit=200), api.get("/invoices", limit=LIMIT, cursor=cursor or None),
+        api.get("/settlements", limit=LIMIT), api.get("/checks"),
+    )  # fmt: skip
+    names = {o["id"]: o["name"] for o in orgs["items"]}
+    settled = {s["invoice_id"] for s in settlements["items"]}
+    with div("page-head"):
+        el("h1", say(F.ACCOUNTS))
+    _organisations(reader, orgs["items"])
+    _invoices(reader, invoices, names, settled)
+    _settlements(reader, settlements["items"], names)
+    checks_card(reader, checks["items"])
+
+
+def _organisations(reader: Reader, items: Sequence[Found]) -> None:
+    say = reader.say
+    columns = (
+        Column(say(T.ORG_NAME), wide=True), Column(say(T.ORG_KIND)), Column(f"{say(T.CREATED)} ({ZONE})", number=True), Column(""),
+    )  # fmt: skip
+    with card(say(T.ORGANISATIONS)) as place:
+        table(say(T.ORGANISATIONS), columns, [_organisation_row(reader, o, place) for o in items])
+
+
+def _organisation_row(reader: Reader, org: Found, place: Any) -> list[Any]:
+    say = reader.say
+
+    def name() -> None:
+        with div("cell-stack"):
+            el("span", org["name"], "strong")
+            ident(org["id"], say)
+
+    def actions() -> None:
+        with div("row-actions"):
+            if org["kind"] == "tenant":
+                button(say(T.TOP_UP), lambda: _ask_top_up(reader, org, place), "small")
+                button(say(T.ISSUE), lambda: _issue(reader, org), "small")
+            elif org["kind"] == "provider":
+                button(say(T.PAYOUT), lambda: _ask_payout(reader, org, place), "small")
+
+    return [name, say.named(F.KINDS, org["kind"]), moment(org["created_at"]), actions]
+
+
+def _ask_top_up(reader: Reader, org: Found, place: Any) -> None:
+    say = reader.say
+
+    async def go(sent: dict[str, str]) -> Json:
+        body = {"amount_yuan": sent["amount"].strip(), "channel": sent["channel"], "reference": sent["reference"].strip()}
+        return await reader.api.post(f"/organisations{local(org['id'])}/top-ups", body)
+
+    def fields() -> None:
+        field("amount", say(T.AMOUNT_YUAN), required=True, inputmode="decimal", pattern=r"\d{1,9}(\.\d{1,2})?")
+        choice("channel", say(T.CHANNEL), [(name, say(text)) for name, text in T.CHANNELS.items()], "bank_transfer")
+        field("reference", say(T.REFERENCE), required=True, maxlength="100")
+
+    _ask_money(reader, place, say(T.TOP_UP_TITLE, name=org["name"]), say(T.TOP_UP_TEXT), fields, go)
+
+
+def _ask_payout(reader: Reader, org: Found, place: Any) -> None:
+    say = reader.say
+
+    async def go(sent: dict[str, str]) -> Json:
+        whole, _, part = sent["amount"].strip().partition(".")
+        body = {"amount_fen": int(whole) * 100 + int(part.ljust(2, "0") or 0), "reference": sent["reference"].strip()}
+        return await reader.api.post(f"/providers{local(org['id'])}/payouts", body)
+
+    def fields() -> None:
+        field("amount", say(T.AMOUNT_YUAN), required=True, inputmode="decimal", pattern=r"\d{1,9}(\.\d{1,2})?")
+        field("reference", say(T.REFERENCE), required=True, maxlength="100")
+
+    _ask_money(reader, place, say(T.PAYOUT_TITLE, name=org["name"]), say(T.PAYOUT_TEXT), fields, go)
+
+
+def _ask_money(reader: Reader, place: Any, title: str, text: str, fields: Any, send: Any) -> None:
+    """A box that records money; what was recorded is said exactly as the platform answers."""
+    say = reader.say
+    with place, dialog(title) as (box, actions):
+        el("p", text, "muted")
+
+        async def go(sent: dict[str, str]) -> None:
+            made: list[Json] = []
+
+            async def work() -> None:
+                made.append(await send(sent))
+
+            if await attempt(work(), say):
+                box.close()
+                answer = made[0]
+                amount = yuan(int(answer["amount_ucny"])) if "amount_ucny" in answer else fen(int(answer["amount_fen"]))
+                tell(say(T.RECORDED, amount=amount))
+
+        with form(go) as made_form:
+            fields()
+            actions.move(made_form)
+            with actions:
+                button(say(F.CANCEL_DIALOG), box.close)
+                el("button", say(T.RECORD), "button primary", type="submit")
+    box.open()
+
+
+async def _issue(reader: Reader, org: Found) -> None:
+    say = reader.say
+    made: list[Json] = []
+
+    async def work() -> None:
+        made.append(await reader.api.post(f"/organisations{local(org['id'])}/invoices", {}))
+
+    if await attempt(work(), say):
+        number = len(made[0]["items"])
+        tell(say(T.ISSUED_COUNT, count=number) if number else say(T.ISSUED_NONE))
+        if number:
+            ui.navigate.reload()
+
+
+def _invoices(reader: Reader, page: Found, names: Mapping[str, str], settled: set[str]) -> None:
+    say = reader.say
+    with card(say(T.ALL_INVOICES)):
+        if not page["items"]:
+            empty(say(T.NO_INVOICES_YET), say(T.NO_INVOICES_YET_TEXT), say, line="zhisuan invoice issue ORG_ID")
+            return
+        columns = (
+            Column(say(T.INVOICES)), Column(say(T.TENANT), wide=True), Column(say(T.MONTH)),
+            Column(f"{say(T.ISSUED)} ({ZONE})", number=True), Column(say(T.TOTAL), number=True), Column(say(T.SETTLEMENT)),
+        )  # fmt: skip
+        table(say(T.ALL_INVOICES), columns, [_invoice_row(reader, i, names, settled) for i in page["items"]])
+        if page["next_cursor"]:
+            button_link(say(F.OLDER), f"/bill?cursor={page['next_cursor']}", rel="next")
+
+
+def _invoice_row(reader: Reader, found: Found, names: Mapping[str, str], settled: set[str]) -> list[Any]:
+    say = reader.say
+
+    def settlement() -> None:
+        if found["id"] in settled:
+            chip(say(T.SETTLED), "ok")
+        else:
+            button(say(T.SETTLE), lambda: _settle(reader, found), "small")
+
+    return [
+        lambda: link(say(T.INVOICE, number=found["number"]), local("bill", "invoices", found["id"]), "strong"),
+        names.get(found["org_id"], found["org_id"]), found["month"], moment(found["issued_at"]), fen(int(found["total_fen"])),
+        settlement,
+    ]  # fmt: skip
+
+
+async def _settle(reader: Reader, found: Found) -> None:
+    if await attempt(reader.api.post(f"/invoices{local(found['id'])}/settlement"), reader.say):
+        tell(reader.say(T.SETTLED))
+        ui.navigate.reload()
+
+
+def _settlements(reader: Reader, items: Sequence[Found], names: Mapping[str, str]) -> None:
+    say = reader.say
+    with card(say(T.SETTLEMENTS)):
+        if not items:
+            el("p", say(T.NO_SETTLEMENTS), "muted")
+            return
+        columns = (
+            Column(say(T.SETTLEMENT)), Column(f"{say(T.AT)} ({ZONE})", number=True), Column(say(T.SHARES), wide=True),
+            Column(say(T.VALUE_YUAN), number=True), Column(say(T.TOTAL), number=True),
+        )  # fmt: skip
+        table(say(T.SETTLEMENTS), columns, [_settlement_row(reader, s, names) for s in items])
+
+
+def _settlement_row(reader: Reader, found: Found, names: Mapping[str, str]) -> list[Any]:
+    say = reader.say
+
+    def shares() -> None:
+        with div("cell-stack"):
+            for share in found["shares"]:
+                party = names.get(share["party"], say.named(T.SHARE_ROLES, share["role"]))
+                el("span", f"{party} {fen(int(share['amount_fen']))}", "figure")
+
+    return [
+        lambda: ident(found["id"], say, href=local("trace", found["id"])), moment(found["at"]), shares,
+        yuan(int(found["value_ucny"])), fen(int(found["total_fen"])),
+    ]  # fmt: skip

@@ -1,0 +1,137 @@
+"""One invoice: its lines, the charges of a line, and the way on to the trace."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from zhisuan.console import text_money as T
+from zhisuan.console.client import ApiAway, ApiProblem
+from zhisuan.console.format import ZONE, count, du, du_unit, fen, moment, moment_zoned, yuan
+from zhisuan.console.parts import (
+    Column,
+    Node,
+    button,
+    button_link,
+    card,
+    chip,
+    div,
+    el,
+    facts,
+    ident,
+    link,
+    local,
+    table,
+    table_row,
+    tell,
+)
+from zhisuan.console.reader import Reader
+from zhisuan.console.show import titled
+
+Found = Mapping[str, Any]
+LIMIT = 50
+
+
+async def build(reader: Reader, invoice_id: str) -> None:
+    found = await reader.api.get(f"/invoices{local(invoice_id)}")
+    say = reader.say
+    title = say(T.INVOICE, number=found["number"])
+    titled(title, say)
+    with div("page-head"):
+        with div("crumbs"):
+            link(say(T.TO_BILL), f"/bill?month={found['month']}")
+        with div("title-row"):
+            el("h1", title)
+            ident(found["id"], say)
+            div("spacer")
+            button_link(say(T.TRACE), local("trace", found["id"]))
+    with card():
+        facts([
+            (say(T.MONTH), found["month"]),
+            (say(T.ISSUED), moment_zoned(found["issued_at"])),
+            (say(T.USED), say(T.PERIOD, start=moment(found["from_at"]), end=moment_zoned(found["to_at"]))),
+            (say(T.TOTAL), lambda: el("span", fen(int(found["total_fen"])), "strong")),
+            (say(T.TOTAL_EXACT), yuan(int(found["total_ucny"]))),
+            (say(T.ROUNDING), yuan(int(found["rounding_ucny"]))),
+        ])  # fmt: skip
+    with card(say(T.LINES)):
+        columns = (
+            Column(say(T.LINE), number=True), Column(say(T.WHAT), wide=True), Column(say(T.LINE_KINDS["time"])),
+            Column(say(T.QUANTITY), number=True), Column(say(T.VALUE_YUAN), number=True), Column(say(T.AMOUNT), number=True),
+            Column(""),
+        )  # fmt: skip
+        table(say(T.LINES), columns, [_line_row(reader, line, lambda: below) for line in found["lines"]])
+    below = div(aria_live="polite")
+
+
+def _line_row(reader: Reader, line: Found, below: Any) -> list[Any]:
+    say = reader.say
+
+    def what() -> None:
+        with div("cell-stack"):
+            el("span", say.words(line["title"]), "strong")
+            ident(line["id"], say, href=local("trace", line["id"]))
+
+    def used() -> str:
+        if line["kind"] == "tokens":
+            return count(int(line["tokens"]))
+        return f"{count(int(line['seconds']))} s" if int(line["seconds"]) else "–"
+
+    def money() -> None:
+        exact = say(T.EXACT, amount=yuan(int(line["amount_ucny"])))
+        with div("cell-stack"):
+            el("span", fen(int(line["shown_fen"])), "strong", title=exact)
+            el("span", yuan(int(line["amount_ucny"])), "hint")
+
+    def kind() -> None:
+        with div("cell-stack"):
+            chip(say.named(T.LINE_KINDS, line["kind"]), "off" if line["kind"] != "credit" else "wait")
+            el("span", used(), "hint figure")
+
+    return [
+        str(line["number"]), what, kind, du(int(line["quantity_udu"])), yuan(int(line["value_ucny"])), money,
+        lambda: button(say(T.SHOW_CHARGES), lambda: _show_charges(reader, line, below()), "small"),
+    ]  # fmt: skip
+
+
+async def _show_charges(reader: Reader, line: Found, below: Node) -> None:
+    say = reader.say
+    below.clear()
+    with below, card(say(T.CHARGES_OF, number=line["number"], title=say.words(line["title"]))) as head:
+        columns = (
+            Column(f"{say(T.AT)} ({ZONE})", number=True), Column(say(T.RULE), wide=True), Column(say(T.QUANTITY), number=True),
+            Column(say(T.CASH_YUAN), number=True), Column(say(T.PAID_BY)), Column(say(T.TRACE)),
+        )  # fmt: skip
+        body = table(say(T.CHARGES), columns, [])
+        more = button(say(T.MORE), kind="small")
+    cursor: list[str | None] = [None]
+
+    async def load() -> None:
+        try:
+            page = await reader.api.get("/charges", invoice_line_id=str(line["id"]), limit=LIMIT, cursor=cursor[0])
+        except (ApiProblem, ApiAway) as error:
+            tell(str(error), bad=True)
+            return
+        cursor[0] = page["next_cursor"]
+        with body:
+            for charge in page["items"]:
+                table_row(columns, _charge_row(reader, charge))
+        more.set_visibility(cursor[0] is not None)
+        if not page["items"] and not body.default_slot.children:
+            with head:
+                el("span", say(T.NO_CHARGES), "note")
+
+    more.on("click", load, args=[])
+    await load()
+
+
+def _charge_row(reader: Reader, charge: Found) -> list[Any]:
+    say = reader.say
+
+    def purses() -> None:
+        with div("cell-stack"):
+            for part in charge["slices"]:
+                el("span", f"{say.named(T.PURSES, part['purse'])} {du_unit(int(part['quantity_udu']))}", "hint figure")
+
+    return [
+        moment(charge["at"]), say.words(charge["rule"]), du(int(charge["quantity_udu"])), yuan(int(charge["cash_ucny"])), purses,
+        lambda: ident(charge["id"], say, href=local("trace", charge["id"])),
+    ]  # fmt: skip

@@ -1,0 +1,115 @@
+"""Launching from a pasted file: first the quote, then the launch."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from nicegui import ui
+
+from zhisuan.base.money import decimal_text
+from zhisuan.console import text_frame as F
+from zhisuan.console import text_work as T
+from zhisuan.console.client import ApiAway, ApiProblem
+from zhisuan.console.format import du, price, yuan
+from zhisuan.console.pages.placement import candidates_table, rejected_list
+from zhisuan.console.parts import Node, button, card, chip, div, el, facts, field, form, link, local, notice
+from zhisuan.console.reader import Reader
+
+JOB = """\
+name: hello
+resources:
+  cpus: 1
+  memory: 1
+run: |
+  echo "running on $(uname -m)"
+  for i in 1 2 3 4 5; do echo "step $i of 5"; sleep 1; done
+zhisuan:
+  max_duration: 10m
+"""
+SERVICE = """\
+name: web
+resources:
+  cpus: 1
+  memory: 1
+  ports: 8000
+service:
+  readiness_probe: /
+run: |
+  python3 -m http.server 8000
+"""
+
+
+async def build(reader: Reader) -> None:
+    say = reader.say
+    with div("page-head"):
+        with div("crumbs"):
+            link(say(T.TO_LIST), "/workloads")
+        el("h1", say(T.NEW))
+    with div("columns"):
+        with div("column-main"), card(say(T.YAML)):
+            with form(lambda sent: _quote(reader, sent["file"], answer)):
+                with div("examples"):
+                    el("span", say(T.EXAMPLES), "muted")
+                    for text, example in ((T.EXAMPLE_JOB, JOB), (T.EXAMPLE_SERVICE, SERVICE)):
+                        el("button", say(text), "button small", type="button", data_fill=example, data_fill_into="file")
+                field("file", say(T.YAML), hint=say(T.YAML_HINT), tag="textarea", text=JOB, rows="18", spellcheck="false",
+                      required=True, maxlength="300000")  # fmt: skip
+                el("button", say(T.QUOTE), "button primary", type="submit")
+        answer = div("column-side", aria_live="polite")
+    with answer, card(say(T.QUOTE_TITLE)):
+        el("p", "zhisuan quote job.yaml", "mono muted")
+
+
+async def _quote(reader: Reader, file: str, answer: Node) -> None:
+    try:
+        found = await reader.api.post("/quotes", {"file": file})
+    except ApiProblem as problem:
+        _wrong(reader, problem, answer)
+        return
+    except ApiAway:
+        answer.clear()
+        with answer:
+            notice("bad", reader.say(F.AWAY), [reader.say(F.AWAY_TEXT)], role="alert")
+        return
+    answer.clear()
+    with answer:
+        _quoted(reader, file, found, answer)
+
+
+def _wrong(reader: Reader, problem: ApiProblem, answer: Node) -> None:
+    answer.clear()
+    with answer, notice("bad", problem.detail, [problem.remedy], role="alert"), el("ul", "", "problems"):
+        for line in problem.field_lines(reader.say):
+            el("li", line)
+
+
+def _quoted(reader: Reader, file: str, found: Mapping[str, Any], answer: Node) -> None:
+    say = reader.say
+    with card(say(T.QUOTE_TITLE), note=say(T.QUOTE_BOOK, version=found["price_book_version"])):
+        fits = bool(found["candidates"])
+        with div("quote"):
+            chip(say(T.QUOTE_NOW if fits else T.QUOTE_WAIT), "ok" if fits else "wait")
+            el("p", yuan(int(found["hour_ucny"])), "quote-price")
+            el("p", f"{say(T.QUOTE_HOUR)} · {say(T.QUOTE_HOUR_NOTE)}", "hint")
+        grams = found["carbon_g_per_hour_milli"]
+        carbon = "–" if grams is None else say(T.QUOTE_CARBON_G, grams=decimal_text(int(grams), 3))
+        facts([
+            (say(T.RATE), du(int(found["rate_udu_per_hour"]))),
+            (say(T.PRICE), say(T.PER_DU, price=price(int(found["price_e8_per_du"])))),
+            (say(T.QUOTE_CARBON), carbon),
+        ])  # fmt: skip
+        el("p", say.words(found["reason"]), "reason")
+        candidates_table(reader, found["candidates"][:5])
+        rejected_list(reader, found["rejected"])
+        button(say(T.LAUNCH_NOW), lambda: _launch(reader, file, answer), "primary")
+
+
+async def _launch(reader: Reader, file: str, answer: Node) -> None:
+    try:
+        made = await reader.api.post("/workloads", {"file": file})
+    except ApiProblem as problem:
+        _wrong(reader, problem, answer)
+        return
+    except ApiAway:
+        ui.notify(reader.say(F.AWAY), type="negative")
+        return
+    ui.navigate.to(local("workloads", made["workload"]["id"]))

@@ -1,0 +1,71 @@
+"""What placement compared, and why work waits."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from zhisuan.base.money import decimal_text
+from zhisuan.console import text_work as T
+from zhisuan.console.format import yuan
+from zhisuan.console.parts import Column, card, chip, div, el, notice, table
+from zhisuan.console.reader import Reader
+
+Found = Mapping[str, Any]
+SHOWN = 8
+
+
+def placement_card(reader: Reader, placement: Found | None, why: Found | None) -> None:
+    """The decision with what it compared; for waiting work, what would unblock it."""
+    say = reader.say
+    with card(say(T.PLACEMENT)):
+        if why is not None and why["state"] == "pending":
+            lines = [say.words(why["reason"]), *(say(T.UNBLOCK, text=say.words(u)) for u in why["unblock"])]
+            notice("wait", say(T.WHY_WAITS), lines)
+        if placement is None:
+            el("p", say(T.PLACEMENT_NONE), "muted")
+            return
+        el("p", say.words(placement["reason"]), "reason")
+        candidates_table(reader, placement["candidates"][:SHOWN], placement["chosen"])
+        more = len(placement["candidates"]) - SHOWN
+        if more > 0:
+            el("p", say(T.MORE_CANDIDATES, count=more), "hint")
+        rejected_list(reader, placement["rejected"])
+
+
+def candidates_table(reader: Reader, candidates: Sequence[Found], chosen: Found | None = None) -> None:
+    if not candidates:
+        return
+    say = reader.say
+    columns = (
+        Column(say(T.RANK), number=True), Column(say(T.SITE), wide=True), Column(say(T.YUAN_HOUR), number=True),
+        Column(say(T.CARBON_HOUR), number=True), Column(say(T.PACKING), number=True),
+    )  # fmt: skip
+    table(say(T.COMPARED), columns, [_row(reader, c, chosen) for c in candidates])
+
+
+def _row(reader: Reader, found: Found, chosen: Found | None) -> list[Any]:
+    say = reader.say
+    taken = chosen is not None and (found["site_id"], found["node_hostname"]) == (chosen["site_id"], chosen["node_hostname"])
+
+    def place() -> None:
+        with div("cell-stack"):
+            el("span", found["site_name"], "strong")
+            el("span", found["node_hostname"], "hint mono")
+            if taken:
+                chip(say(T.CHOSEN), "ok")
+
+    grams = found["carbon_g_per_hour_milli"]
+    packing = next((p for p in found["score_parts"] if p["name"] == "packing"), None)
+    left = "–" if packing is None else say(T.CORES, cores=decimal_text(int(packing["value"]), 3))
+    return [
+        str(found["rank"]), place, yuan(int(found["hour_ucny"])), "–" if grams is None else decimal_text(int(grams), 3), left,
+    ]  # fmt: skip
+
+
+def rejected_list(reader: Reader, rejected: Sequence[Found]) -> None:
+    if not rejected:
+        return
+    say = reader.say
+    el("h3", say(T.REJECTED))
+    with el("ul", "", "plain"):
+        for each in rejected:
+            el("li", say(T.REJECTED_LINE, count=each["count"], text=say.words(each["text"])))

@@ -1,0 +1,150 @@
+"""The list of sites with registering a new one, and the route of the page about one."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from nicegui import App, ui
+from starlette.requests import Request
+from starlette.responses import Response
+
+from zhisuan.console import text_frame as F
+from zhisuan.console import text_supply as T
+from zhisuan.console.client import Connection, Json
+from zhisuan.console.format import count, moment_zoned
+from zhisuan.console.pages import site
+from zhisuan.console.parts import (
+    Column,
+    button,
+    button_link,
+    card,
+    choice,
+    command,
+    dialog,
+    div,
+    el,
+    empty,
+    field,
+    form,
+    ident,
+    link,
+    local,
+    table,
+    tell,
+)
+from zhisuan.console.reader import Reader
+from zhisuan.console.show import Asked, attempt, console_page, show
+from zhisuan.console.wording import reach_chip, site_chip
+
+READ = ("platform:site:read", "provider:site:read")
+LIMIT = 50
+PUE = re.compile(r"(\d)(?:\.(\d{1,3}))?")
+
+
+def register(web: App, connection: Connection) -> None:
+    @console_page("/sites")
+    async def sites(request: Request, cursor: str = "") -> Response | None:
+        return await show(request, connection, Asked("sites", F.SITES, READ), lambda reader: _build(reader, cursor))
+
+    @console_page("/sites/{site_id}")
+    async def one(request: Request, site_id: str) -> Response | None:
+        return await show(request, connection, Asked("sites", F.SITES, READ), lambda reader: site.build(reader, site_id))
+
+
+async def _build(reader: Reader, cursor: str) -> None:
+    say = reader.say
+    page = await reader.api.get("/sites", limit=LIMIT, cursor=cursor or None)
+    with div("page-head") as head:
+        el("h1", say(F.SITES))
+        div("spacer")
+        if reader.may("provider:site:write"):
+            button(say(T.NEW), lambda: _ask_new(reader, head), "primary")
+    with card():
+        if page["items"]:
+            columns = (
+                Column(say(T.SITE), wide=True), Column(say(T.STATE)), Column(say(T.HEARD)), Column(say(T.REGION)),
+                Column(say(T.DEVICES)), Column(say(T.ISOLATION)), Column(say(T.RUNNING), number=True),
+            )  # fmt: skip
+            table(say(F.SITES), columns, [_row(reader, s) for s in page["items"]])
+        else:
+            mine = reader.may("provider:site:write")
+            empty(say(T.EMPTY), say(T.EMPTY_PROVIDER if mine else T.EMPTY_OPERATOR), say,
+                  line="zhisuan site create NAME --region CN-AH" if mine else "")  # fmt: skip
+    if page["next_cursor"]:
+        with div("pager"):
+            button_link(say(F.OLDER), f"/sites?cursor={page['next_cursor']}", rel="next")
+
+
+def _row(reader: Reader, found: Mapping[str, Any]) -> list[Any]:
+    say = reader.say
+    kinds: dict[str, int] = {}
+    for node in found["nodes"]:
+        for device in node["devices"]:
+            if device["kind"] != "memory":
+                kinds[device["kind"]] = kinds.get(device["kind"], 0) + int(device["capacity"]) // 1000
+    devices = " · ".join(f"{say.named(T.KINDS, kind)} {count(number)}" for kind, number in sorted(kinds.items()))
+
+    def name() -> None:
+        with div("cell-stack"):
+            link(found["name"], local("sites", found["id"]), "strong")
+            if reader.kind == "operator":
+                el("span", found["provider"]["name"], "hint")
+            ident(found["id"], say)
+
+    return [
+        name, lambda: site_chip(found["state"], say), lambda: reach_chip(found, say), say.words(found["region_name"]),
+        devices or "–", lambda: site.isolation_chip(reader, found), count(int(found["leases_running"])),
+    ]  # fmt: skip
+
+
+def pue_milli(text: str) -> int | None:
+    """``1.42`` as 1420; None for what is not a PUE from 1 to 3."""
+    found = PUE.fullmatch(text.strip())
+    if found is None:
+        return None
+    milli = int(found.group(1)) * 1000 + int((found.group(2) or "0").ljust(3, "0"))
+    return milli if 1000 <= milli <= 3000 else None
+
+
+def _ask_new(reader: Reader, place: Any) -> None:
+    say = reader.say
+    with place, dialog(say(T.NEW)) as (box, actions):
+
+        async def go(sent: dict[str, str]) -> None:
+            milli = pue_milli(sent["pue"])
+            if milli is None:
+                tell(say(T.PUE_WRONG), bad=True)
+                return
+            made: list[Json] = []
+
+            async def work() -> None:
+                body = {"name": sent["name"].strip(), "region": sent["region"], "pue_milli": milli}
+                made.append(await reader.api.post("/sites", body))
+
+            if await attempt(work(), say):
+                box.close()
+                await show_join(reader, place, made[0], local("sites", made[0]["site"]["id"]))
+
+        with form(go) as made_form:
+            field("name", say(T.NAME), required=True, maxlength="60")
+            regions = sorted(T.REGIONS.items(), key=lambda r: say(r[1]))
+            choice("region", say(T.REGION), [(code, f"{say(text)} ({code})") for code, text in regions], "CN-AH")
+            field("pue", say(T.PUE), hint=say(T.PUE_HINT), required=True, value="1.42", inputmode="decimal")
+            actions.move(made_form)
+            with actions:
+                button(say(F.CANCEL_DIALOG), box.close)
+                el("button", say(T.CREATE), "button primary", type="submit")
+    box.open()
+
+
+async def show_join(reader: Reader, place: Any, made: Json, then: str) -> None:
+    """The command that makes a machine join, once."""
+    say = reader.say
+    url = str((await reader.api.get("/platform"))["console_url"])
+    with place, dialog(say(T.JOIN_TITLE)) as (box, actions):
+        el("p", say(T.JOIN_TEXT, at=moment_zoned(made["expires_at"])))
+        command(f"zhisuan site join {url} --token {made['join_token']}", say)
+        with actions:
+            button(say(F.CANCEL_DIALOG), lambda: ui.navigate.to(then), "primary")
+    box.props("persistent")
+    box.open()

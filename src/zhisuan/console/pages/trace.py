@@ -1,0 +1,125 @@
+"""The whole chain that a record stands in, station by station."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from nicegui import App
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from zhisuan.console import text_trace as T
+from zhisuan.console.client import Connection
+from zhisuan.console.format import count, moment_zoned
+from zhisuan.console.parts import card, chip, div, el, field, ident, link, local
+from zhisuan.console.reader import Reader
+from zhisuan.console.show import Asked, console_page, show
+
+READ = ("org:trace:read", "platform:trace:read")
+SHOWN = 6
+TIMES = ("at", "created_at", "ended_at", "offered_at", "active_from", "active_to", "first", "last", "first_start", "last_end")
+# Ids of these kinds can be traced themselves; others name a machine, a person or an organisation.
+TRACED = ("job_", "svc_", "lea_", "plc_", "quo_", "art_", "chg_", "inl_", "inv_", "stl_", "ord_", "grt_", "top_", "txn_",
+          "mdl_", "mdv_", "dep_")  # fmt: skip
+
+
+def register(web: App, connection: Connection) -> None:
+    @console_page("/trace")
+    async def ask(request: Request, id: str = "") -> Response | None:  # noqa: A002 - the field's name in the address
+        if id.strip():
+            return RedirectResponse(f"/trace/{quote(id.strip()[:100], safe='')}", 303)
+        return await show(request, connection, Asked("trace", T.TITLE, READ), _ask)
+
+    @console_page("/trace/{ident}")
+    async def trace(request: Request, ident: str) -> Response | None:
+        return await show(request, connection, Asked("trace", T.TITLE, READ), lambda reader: _build(reader, ident))
+
+
+async def _ask(reader: Reader) -> None:
+    say = reader.say
+    with div("page-head"):
+        el("h1", say(T.ASK_TITLE))
+        el("p", say(T.ASK_TEXT), "muted")
+    with card(), el("form", "", "inline-form", method="get", action="/trace"):
+        field("id", say(T.ID), required=True, maxlength="80", placeholder="job_… / chg_… / inl_…")
+        el("button", say(T.GO), "button primary", type="submit")
+
+
+async def _build(reader: Reader, asked: str) -> None:
+    say = reader.say
+    found = await reader.api.get(f"/trace{local(asked)}")
+    with div("page-head"):
+        with div("title-row"):
+            el("h1", say(T.TITLE))
+            ident(str(found["id"]), say)
+        el("p", say(T.LEAD), "muted")
+    with el("ol", "", "chain"):
+        for station in found["stations"]:
+            _station(reader, station, str(found["id"]))
+
+
+def _station(reader: Reader, station: Mapping[str, Any], asked: str) -> None:
+    say, name, records = reader.say, str(station["station"]), station["records"]
+    with el("li", "", f"station {'' if records else 'station-empty'}"):
+        with div("station-head"):
+            el("h2", say.named(T.STATIONS, name))
+            el("span", say(T.QUESTIONS[name]) if name in T.QUESTIONS else "", "hint")
+        with div("station-body"):
+            if not records:
+                el("p", say(T.NOTHING), "hint")
+            for record in records[:SHOWN]:
+                _record(reader, record, asked)
+            if len(records) > SHOWN:
+                with el("details", "", "more"):
+                    el("summary", say(T.MORE, count=count(len(records) - SHOWN)))
+                    for record in records[SHOWN:]:
+                        _record(reader, record, asked)
+
+
+def _record(reader: Reader, record: Mapping[str, Any], asked: str) -> None:
+    say, own = reader.say, str(record["id"])
+    here = own == asked
+    with div("record record-here" if here else "record"):
+        with div("title-row"):
+            el("span", say.words(record["title"]), "strong")
+            ident(own, say, href=_href(own))
+            if here:
+                chip(say(T.HERE), "run")
+        with el("dl", "", "record-facts"):
+            for name, value in record["facts"].items():
+                with div("fact"):
+                    el("dt", say.named(T.FACTS, name))
+                    with el("dd"):
+                        _value(reader, name, value)
+
+
+def _href(value: str) -> str | None:
+    if value.startswith("site_"):
+        return local("sites", value)
+    return local("trace", value) if value.startswith(TRACED) else None
+
+
+def _value(reader: Reader, name: str, value: Any) -> None:
+    if isinstance(value, str) and name.endswith("_id") or name == "subject":
+        if reader.kind != "operator" and str(value).startswith("site_"):
+            ident(str(value), reader.say)
+        else:
+            ident(str(value), reader.say, href=_href(str(value)))
+    elif name in TIMES:
+        el("span", moment_zoned(str(value)))
+    else:
+        el("span", shown(value, reader), "figure")
+
+
+def shown(value: Any, reader: Reader) -> str:
+    """A fact as text: words in the reader's language, lists and mappings in a line."""
+    if isinstance(value, Mapping):
+        if set(value) == {"en", "zh"}:
+            return reader.say.words(value)
+        return " · ".join(f"{k} {shown(v, reader)}" for k, v in value.items() if v is not None)
+    if isinstance(value, list):
+        return "; ".join(shown(v, reader) for v in value)
+    return str(value)
+
+
+__all__ = ["link", "register", "shown"]

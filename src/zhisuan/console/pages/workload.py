@@ -1,0 +1,252 @@
+"""One workload: its state, output, placement, leases, cost and what it left."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from nicegui import background_tasks, ui
+
+from zhisuan.console import text_work as T
+from zhisuan.console.client import Api, ApiAway, ApiProblem, Json
+from zhisuan.console.format import (
+    du,
+    moment_zoned,
+    percent,
+    price,
+)
+from zhisuan.console.logview import LogView
+from zhisuan.console.pages.placement import placement_card
+from zhisuan.console.pages.workload_parts import artefacts_card, cost_card, leases_card, timeline_card
+from zhisuan.console.parts import (
+
+    bar,
+    button,
+    button_link,
+    card,
+    code_block,
+    dialog,
+    div,
+    el,
+    facts,
+    ident,
+    link,
+    local,
+    tell,
+)
+from zhisuan.console.reader import Reader
+from zhisuan.console.show import attempt, titled
+from zhisuan.console.watching import Watch
+from zhisuan.console.wording import OPEN_STATES, resources_text, workload_chip
+
+Found = Mapping[str, Any]
+
+
+async def build(reader: Reader, workload_id: str) -> None:
+    page = _Page(reader, workload_id)
+    await page.load()
+    titled(str(page.found["name"]), reader.say)
+    page.lay_out()
+    await page.fill_all()
+    if reader.may("org:workload:read"):
+        page.follow()
+
+
+class _Page:
+    """The parts of the page that change while the workload runs."""
+
+    def __init__(self, reader: Reader, workload_id: str) -> None:
+        self.reader = reader
+        self.path = "/workloads" + local(workload_id)
+        self.found: Found = {}
+        self._progress: tuple[Any, ...] = ()
+
+    async def load(self) -> None:
+        self.found = await self.reader.api.get(self.path)
+
+    def lay_out(self) -> None:
+        say = self.reader.say
+        with div("page-head"):
+            with div("crumbs"):
+                link(say(T.TO_LIST), "/workloads")
+            self.head = div("title-row")
+        self.progress = div()
+        with div("columns"):
+            with div("column-main"):
+                self._log_card()
+                self.placement = div()
+                self.leases = div()
+                self.artefacts = div()
+                with card(say(T.FILE)):
+                    code_block(str(self.found["file"]), say, say(T.FILE))
+            with div("column-side"):
+                self.summary = div()
+                self.cost = div()
+                self.timeline = div()
+
+    async def fill_all(self) -> None:
+        """Build every part from what the platform says now."""
+        reader, found = self.reader, self.found
+        why = charges = artefacts = None
+        api = reader.api
+        tasks = []
+        if found["state"] == "pending":
+            tasks.append(("why", api.get(f"{self.path}/why")))
+        if reader.may("org:workload:read"):
+            tasks.append(("artefacts", api.get(f"{self.path}/artefacts", limit=200)))
+        charges = await _charges(api, found["leases"])
+        answers = dict(zip([n for n, _ in tasks], await asyncio.gather(*(t for _, t in tasks)), strict=True))
+        why, artefacts = answers.get("why"), answers.get("artefacts")
+        self._fill_head()
+        self._fill_progress()
+        for place, make in (
+            (self.summary, self._summary),
+            (self.placement, lambda: placement_card(reader, found["placement"], why)),
+            (self.leases, lambda: leases_card(reader, found["leases"])),
+            (self.cost, lambda: cost_card(reader, charges)),
+            (self.timeline, lambda: timeline_card(reader, found["events"])),
+            (self.artefacts, lambda: artefacts_card(reader, found, artefacts)),
+        ):
+            place.clear()
+            with place:
+                make()
+
+    def _fill_head(self) -> None:
+        say, found = self.reader.say, self.found
+        self.head.clear()
+        with self.head:
+            el("h1", found["name"])
+            workload_chip(found["state"], say)
+            ident(found["id"], say)
+            div("spacer")
+            if self.reader.may("org:trace:read", "platform:trace:read"):
+                button_link(say(T.TRACE), local("trace", found["id"]))
+            if found["state"] in OPEN_STATES and self.reader.may("org:workload:write", "platform:workload:cancel"):
+                button(say(T.CANCEL), self._ask_cancel, "danger")
+
+    def _fill_progress(self) -> None:
+        found = self.found
+        shown = (found["state"], found["progress_ppm"], found["progress_message"])
+        if shown == self._progress:
+            return
+        self._progress = shown
+        self.progress.clear()
+        if found["progress_ppm"] is None:
+            return
+        with self.progress, div("progress"):
+            bar(int(found["progress_ppm"]), self.reader.say(T.PROGRESS))
+            el("span", percent(int(found["progress_ppm"])), "figure strong")
+            el("span", found["progress_message"] or "", "muted progress-message")
+
+    def _summary(self) -> None:
+        say, found = self.reader.say, self.found
+        rows: list[tuple[str, Any]] = [
+            (say(T.KIND), say.named(T.KINDS, found["kind"])),
+            (say(T.RESOURCES), resources_text(found["resources"], say)),
+            (say(T.RATE), du(int(found["rate_udu_per_hour"]))),
+            (say(T.PRICE), say(T.PER_DU, price=price(int(found["price_e8_per_du"])))),
+            (say(T.CREATED), moment_zoned(found["created_at"])),
+            (say(T.STARTED), moment_zoned(found["started_at"])),
+            (say(T.ENDED), moment_zoned(found["ended_at"])),
+            (say(T.ATTEMPTS), str(found["attempts"])),
+        ]
+        if found["exit_code"] is not None:
+            rows.append((say(T.EXIT_CODE), str(found["exit_code"])))
+        with card():
+            if found["message"]:
+                el("p", found["message"], "reason")
+            facts(rows)
+
+    def _log_card(self) -> None:
+        say = self.reader.say
+        with card(say(T.LOG)) as head:
+            if not self.reader.may("org:workload:read"):
+                el("p", say(T.LOG_NOT_YOURS), "muted")
+                return
+            with head:
+                self.link_state = el("span", "", "note", aria_live="polite")
+                div("spacer")
+                button(say(T.FOLLOW), lambda: self.log.follow(True), "small")
+                self.pause_button = button(say(T.PAUSE), self._pause, "small")
+                link(say(T.DOWNLOAD), self.path + "/log.txt", "button small", download="")
+            self.log = LogView(say(T.LOG), say(T.LOG_EMPTY), say(T.LOG_CUT))
+
+    def follow(self) -> None:
+        """Follow the platform's events for as long as somebody has this page open."""
+        say = self.reader.say
+        words = {"live": say(T.LOG_LIVE), "lost": say(T.LOG_LOST), "ended": say(T.LOG_ENDED)}
+        self.paused = False
+        self.watch = Watch(
+            self.reader.api, str(self.found["id"]), say(T.LOG_CUT), self.log.append, self._state_changed,
+            lambda name: self.link_state.set_text(words[name]),
+        )  # fmt: skip
+        client = ui.context.client
+        tasks: list[asyncio.Task[None]] = []
+
+        def start() -> None:
+            if not tasks:
+                tasks.append(background_tasks.create(self._run(), name="watch"))
+
+        client.on_connect(start)
+        client.on_delete(lambda: [task.cancel() for task in tasks])
+
+    async def _run(self) -> None:
+        with self.head:
+            await self.watch.run()
+
+    async def _state_changed(self, workload: Json) -> None:
+        """A new state of the workload: the bar moves; for another state everything is asked for anew."""
+        moved = workload["state"] != self.found["state"]
+        self.found = {**self.found, **workload}
+        if not moved:
+            self._fill_progress()
+            return
+        try:
+            await self.load()
+            await self.fill_all()
+        except (ApiProblem, ApiAway):
+            self._fill_head()
+
+    def _pause(self) -> None:
+        self.paused = not self.paused
+        self.watch.pause(self.paused)
+        say = self.reader.say
+        self.pause_button.set_text(say(T.RESUME if self.paused else T.PAUSE))
+        self.link_state.set_text(say(T.LOG_PAUSED if self.paused else T.LOG_LIVE))
+
+    def _ask_cancel(self) -> None:
+        say = self.reader.say
+        with self.head, dialog(say(T.CANCEL_TITLE, name=self.found["name"])) as (box, actions):
+            el("p", say(T.CANCEL_TEXT))
+
+            async def go() -> None:
+                box.close()
+                if await attempt(self.reader.api.post(f"{self.path}/cancel"), say):
+                    tell(say(T.CANCELLED))
+                    await self.load()
+                    await self.fill_all()
+
+            with actions:
+                button(say(T.KEEP), box.close)
+                button(say(T.CANCEL_YES), go, "danger")
+        box.open()
+
+
+CHARGE_PAGES_MAX = 5
+
+
+async def _charges(api: Api, leases: list[Found]) -> tuple[list[Found], bool]:
+    """The charges of all leases, and whether that is all of them."""
+    found: list[Found] = []
+    for lease in leases:
+        cursor: str | None = None
+        for _ in range(CHARGE_PAGES_MAX):
+            page = await api.get("/charges", lease_id=str(lease["id"]), limit=200, cursor=cursor)
+            found += page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                break
+        if cursor is not None:
+            return found, False
+    return found, True
+
+
