@@ -28,6 +28,7 @@ from typing import Any
 import aiohttp
 import psutil
 import uvicorn
+import uvloop
 
 CREDENTIALS = {"gateway": "zsg_bench", "site": "zss_bench", "key": "zsk_" + "b" * 40}
 CHUNKS = 20
@@ -125,7 +126,7 @@ def part(name: str, folder: Path, ports: dict[str, int]) -> None:
             lifespan="off",
         )
     elif name == "gateway":
-        from zhisuan.gateway.app import make_server
+        from zhisuan.gateway.app import serve
         from zhisuan.gateway.config import GatewayConfig
 
         config = GatewayConfig.model_validate(
@@ -137,10 +138,8 @@ def part(name: str, folder: Path, ports: dict[str, int]) -> None:
                 "calls_per_key_max": 1_000,
             }
         )
-        make_server(config, "127.0.0.1", ports["gateway"]).run()
+        uvloop.run(serve(config, "127.0.0.1", ports["gateway"]))
     else:
-        import uvloop
-
         from zhisuan.site.tunnel import Tunnel
 
         address = f"http://127.0.0.1:{ports['gateway']}"

@@ -13,6 +13,7 @@ from zhisuan.catalog import service as catalog
 from zhisuan.catalog.device_classes import load_device_classes
 from zhisuan.catalog.price_book import PriceBook
 from zhisuan.catalog.rules import ShapeItem
+from zhisuan.execution import service as execution
 from zhisuan.execution.placing import Placed, place
 from zhisuan.execution.snapshot import class_facts, take_snapshot
 from zhisuan.ledger import service as ledger
@@ -23,7 +24,7 @@ from zhisuan.workload.spec import WorkloadSpec
 from zhisuan.workload.tables import Workload
 
 FUNDED_SECONDS = 60
-PLACED_AT_ONCE = 200
+LOOKED_AT_ONCE = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,35 +128,58 @@ def launch(
     return workload, place(tx, workload, made)
 
 
-def place_pending(tx: Tx, ttl: timedelta) -> int:
-    """Place waiting workloads, oldest first; how many got a place. Several replicas may do this at once."""
-    waiting = tx.session.scalars(
-        select(Workload)
+def placeable(tx: Tx, ttl: timedelta) -> list[str]:
+    """Waiting workloads that would find a place now, oldest first: one snapshot for all, nothing is locked or taken."""
+    waiting = tx.session.execute(
+        select(Workload.id, Workload.spec)
         .where(Workload.state == "pending")
         .order_by(Workload.id)
-        .limit(PLACED_AT_ONCE)
-        .with_for_update(skip_locked=True)
+        .limit(LOOKED_AT_ONCE)
     ).all()
     if not waiting:
-        return 0
-    market = market_of(tx)
-    placed = 0
-    for workload in waiting:
-        made = plan(snapshot_of(tx, market, ttl), need_of(WorkloadSpec.from_dict(workload.spec)))
-        if made.chosen is not None and place(tx, workload, made).lease is not None:
-            placed += 1
-    return placed
+        return []
+    snapshot = snapshot_of(tx, market_of(tx), ttl)
+    fits: dict[Need, bool] = {}
+    found = []
+    for workload_id, spec in waiting:
+        need = need_of(WorkloadSpec.from_dict(spec))
+        if need not in fits:
+            fits[need] = plan(snapshot, need).chosen is not None
+        if fits[need]:
+            found.append(workload_id)
+    return found
 
 
-def exhausted_workloads(tx: Tx) -> list[Workload]:
-    """Open workloads of organisations whose purses are all empty."""
+def place_waiting(tx: Tx, workload_id: str, ttl: timedelta) -> bool:
+    """Place one workload if it still waits, nobody else is at it, and there is a place."""
+    workload = tx.session.scalar(
+        select(Workload)
+        .where(Workload.id == workload_id, Workload.state == "pending")
+        .with_for_update(skip_locked=True)
+    )
+    if workload is None:
+        return False
+    made = plan(snapshot_of(tx, market_of(tx), ttl), need_of(WorkloadSpec.from_dict(workload.spec)))
+    return made.chosen is not None and place(tx, workload, made).lease is not None
+
+
+def unfunded(tx: Tx) -> list[str]:
+    """Open workloads, not being stopped yet, of organisations whose purses are all empty."""
     broke = ledger.exhausted_orgs(tx.session, tx.now)
     if not broke:
         return []
-    return list(
-        tx.session.scalars(
-            select(Workload)
-            .where(Workload.org_id.in_(broke), Workload.state.in_(workloads.OPEN_STATES))
-            .with_for_update(skip_locked=True)
-        )
+    query = select(Workload.id).where(
+        Workload.org_id.in_(broke), Workload.state.in_(workloads.OPEN_STATES), Workload.cancel_requested_at.is_(None)
     )
+    return list(tx.session.scalars(query.order_by(Workload.id)))
+
+
+def stop_unfunded(tx: Tx, workload_id: str) -> bool:
+    """End a workload that nothing pays for; False where it has ended meanwhile, or money has come."""
+    workload = workloads.visible(tx, workload_id, None, lock=True)
+    if workload.state not in workloads.OPEN_STATES or workload.cancel_requested_at is not None:
+        return False
+    if not ledger.exhausted_orgs(tx.session, tx.now, [workload.org_id]):
+        return False
+    execution.cancel(tx, workload, "nothing left to pay with")
+    return True

@@ -1,4 +1,5 @@
-"""What the platform does by itself: each step is one short transaction that any replica may run at any time.
+"""What the platform does by itself: each step is one short transaction, or one for each workload it touches, that any
+replica may run at any time.
 
 | step | does |
 | --- | --- |
@@ -6,6 +7,7 @@
 | rate | turns metered windows and tokens into charges |
 | credit | takes back the charges of leases that ended by a fault of site or platform |
 | stop | ends work whose organisation has nothing left to pay with |
+| expire | books what is left of grants long expired |
 | deployments | closes deployments whose service has ended |
 | silences | notes sites that are not heard from |
 """
@@ -20,7 +22,6 @@ from sqlalchemy import select
 
 from zhisuan.api import launching
 from zhisuan.api.platform import Platform
-from zhisuan.execution import service as execution
 from zhisuan.execution.tables import Lease
 from zhisuan.ledger import service as ledger
 from zhisuan.ledger.tables import Charge
@@ -43,13 +44,19 @@ class Step:
 
 def place(here: Platform) -> bool:
     with here.database.begin("placement") as tx:
-        launching.place_pending(tx, here.site_ttl)
+        found = launching.placeable(tx, here.site_ttl)
+    for workload_id in found:
+        with here.database.begin("placement") as tx:
+            launching.place_waiting(tx, workload_id, here.site_ttl)
     return False
 
 
 def rate(here: Platform) -> bool:
     with here.database.begin("rating") as tx:
-        return ledger.rate_pending(tx, RATED_AT_ONCE).charges >= RATED_AT_ONCE
+        done = ledger.rate_pending(tx, RATED_AT_ONCE)
+    for problem in done.problems:
+        log.error("the usage of %s cannot be rated: %s", problem.org_id, problem.reason)
+    return done.charges >= RATED_AT_ONCE
 
 
 def credit(here: Platform) -> bool:
@@ -75,12 +82,16 @@ def credit(here: Platform) -> bool:
 
 def stop_unfunded(here: Platform) -> bool:
     with here.database.begin("budget") as tx:
-        for workload in launching.exhausted_workloads(tx):
-            lease = execution.open_lease(tx, workload.id)
-            if lease is None or lease.state == "offered":
-                execution.cancel(tx, workload, "nothing left to pay with")
-            else:
-                execution.stop_lease(tx, lease)
+        found = launching.unfunded(tx)
+    for workload_id in found:
+        with here.database.begin("budget") as tx:
+            launching.stop_unfunded(tx, workload_id)
+    return False
+
+
+def expire(here: Platform) -> bool:
+    with here.database.begin("expiry") as tx:
+        ledger.close_expired_grants(tx)
     return False
 
 
@@ -101,6 +112,7 @@ STEPS = (
     Step("rate", 1.0, rate),
     Step("credit", 5.0, credit),
     Step("stop", 5.0, stop_unfunded),
+    Step("expire", 300.0, expire),
     Step("deployments", 2.0, end_deployments),
     Step("silences", 10.0, silences),
 )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
+from sqlalchemy.exc import OperationalError
 
 import zhisuan
 from zhisuan.app.bootstrap import embedded_site, open_embedded_site, prepare
@@ -30,6 +31,7 @@ from zhisuan.site.identity import load as load_identity
 START_SECONDS = 60.0
 STOP_SECONDS = 8.0
 SITE_SECONDS = 180.0
+DATABASE_SECONDS = 60.0
 
 Say = Callable[[Text], None]
 
@@ -55,6 +57,7 @@ class Supervisor:
         self.addresses: Addresses
         self.site_id: str | None = None
         self._site_open = False
+        self._database_down_since: float | None = None
 
     def __enter__(self) -> "Supervisor":
         self.installation.lock()
@@ -155,10 +158,26 @@ class Supervisor:
 
     def tend(self) -> None:
         """One look after the processes; call it a few times a second."""
+        self._tend_database()
         for child in self._children:
             child.tend()
         if self.site_id is not None and not self._site_open:
-            self._site_open = open_embedded_site(self.database, self.site_id)
+            with contextlib.suppress(OperationalError):
+                self._site_open = open_embedded_site(self.database, self.site_id)
+
+    def _tend_database(self) -> None:
+        """Start a database that was killed; it refuses for a moment, until the last of its old processes has gone."""
+        if self._postgres is None or self._postgres.is_running():
+            self._database_down_since = None
+            return
+        if self._database_down_since is None:
+            self._database_down_since = time.monotonic()
+            self._say(Text("the database had stopped; starting it again", "数据库已停止，正在重新启动"))
+        try:
+            self._postgres.start()
+        except Unavailable:
+            if time.monotonic() - self._database_down_since > DATABASE_SECONDS:
+                raise
 
     def wait_for_site(self) -> None:
         """Tend until this machine's site is open for work. Raises ``Unavailable`` when it does not come."""

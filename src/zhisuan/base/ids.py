@@ -2,11 +2,15 @@
 milliseconds and 80 random bits)."""
 
 import secrets
+import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import NewType, Protocol
 
 from zhisuan.base.clock import Clock
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 
 OrgId = NewType("OrgId", str)
@@ -47,20 +51,21 @@ def _encode(value: int, length: int) -> str:
 
 
 class TimeOrderedIds:
-    """Ids from a clock and a source of random bits; within a process they never repeat and always rise."""
+    """Ids from a clock and a source of random bits; within a process they never repeat and always rise, in any thread."""
 
     def __init__(self, clock: Clock, random_bits: Callable[[int], int] = secrets.randbits) -> None:
         self._clock = clock
         self._random_bits = random_bits
         self._last = 0
+        self._lock = threading.Lock()
 
     def new(self, prefix: str) -> str:
         if prefix not in PREFIXES:
             raise ValueError(f"unknown id prefix {prefix!r}")
-        milliseconds = int(self._clock.now().timestamp() * 1000)
-        value = (milliseconds << 80) | self._random_bits(80)
-        value = max(value, self._last + 1)
-        self._last = value
+        with self._lock:
+            milliseconds = (self._clock.now() - EPOCH) // MILLISECOND
+            value = max((milliseconds << 80) | self._random_bits(80), self._last + 1)
+            self._last = value
         return f"{prefix}_{_encode(value, 26)}"
 
     def secret(self, prefix: str) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg
 from psycopg import sql
@@ -86,8 +86,9 @@ class Hub:
                 self._stop.wait(RETRY_SECONDS)
 
     def _call(self, function: Callable[..., None], *arguments: str) -> None:
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(function, *arguments)
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop has closed: nobody waits any more
+                self._loop.call_soon_threadsafe(function, *arguments)
 
     def _wake(self, channel: str, payload: str) -> None:
         for signal in self._waiting.get((channel, payload), set()) | self._waiting.get((channel, "*"), set()):

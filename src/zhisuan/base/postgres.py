@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
+import psutil
 import psycopg
 from psycopg import sql
 
@@ -43,6 +44,11 @@ class EmbeddedPostgres:
             return self._secured(self._server.get_uri())
         except Exception as error:
             raise self._unusable(f"PostgreSQL would not start on it ({_one_line(error)})") from error
+
+    def is_running(self) -> bool:
+        """Whether the server's main process is there."""
+        pid = self._server.get_pid() if self._server is not None else None
+        return pid is not None and psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
     def stop(self) -> None:
         """Stop the server cleanly."""

@@ -2,11 +2,14 @@
 
 import hashlib
 import hmac
+import secrets
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 _HASHER = PasswordHasher()
+# The hash of 256 random bits that nobody kept: what no password matches, in the time that any comparison takes.
+NO_PASSWORD = _HASHER.hash(secrets.token_hex(32))
 
 
 def digest(secret: str) -> str:

@@ -93,11 +93,16 @@ class Store:
         return opened
 
     def chunks(self, sha256: str) -> Iterator[bytes]:
-        with self.open(sha256) as source:
-            while data := source.read(CHUNK_BYTES):
-                yield data
+        """The bytes in pieces. Raises ``NotFound`` at once, not at the first piece."""
+        return _pieces(self.open(sha256))
 
     def _path(self, sha256: str) -> str:
         if len(sha256) != 64 or not all(c in "0123456789abcdef" for c in sha256):
             raise ValueError("a SHA-256 digest has 64 hexadecimal digits")
         return f"{self._root}/{sha256[:2]}/{sha256}"
+
+
+def _pieces(source: BinaryIO) -> Iterator[bytes]:
+    with source:
+        while data := source.read(CHUNK_BYTES):
+            yield data

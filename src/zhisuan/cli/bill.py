@@ -162,11 +162,8 @@ def draw_invoice(screen: Screen, found: "InvoiceDetail") -> None:
     )  # fmt: skip
     screen.line()
     screen.table(
-        ">number !id title >quantity >value >amount",
-        [
-            (str(x.number), x.id, say(x.title), du(x.quantity_udu), yuan(x.value_ucny), fen(x.shown_fen))
-            for x in found.lines
-        ],
+        "!id title >quantity >value >amount",
+        [(x.id, say(x.title), du(x.quantity_udu), yuan(x.value_ucny), fen(x.shown_fen)) for x in found.lines],
     )
 
 

@@ -34,7 +34,7 @@ def wrapped(text: str, width: int) -> list[str]:
             line = token.lstrip()
         else:
             line += token
-        while width_of(line) > width and not line.isspace():
+        while width_of(line.rstrip()) > width:
             cut = _fitting(line, width)
             lines.append(line[:cut])
             line = line[cut:]

@@ -8,14 +8,16 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any
 
 from zhisuan.base.errors import NotAuthenticated, NotFound, PaymentRequired, Unavailable, ZhisuanError
 from zhisuan.base.text import Text
+from zhisuan.cli.errors import usage_error
 from zhisuan.cli.output import Screen, print_json
 from zhisuan.cli.params import JsonFlag
 from zhisuan.cli.session import access_now, connect_public
-from zhisuan.cli.text import arg, opt, t
+from zhisuan.cli.text import arg, language, opt, t
 
 if TYPE_CHECKING:
     import httpx
@@ -95,6 +97,11 @@ class _Talk:
     def __init__(self, model: str, system: str | None, max_tokens: int | None, temperature: str | None) -> None:
         import httpx
 
+        key = access_now().require_key()
+        self.model = model
+        self._options: dict[str, Any] = {"max_tokens": max_tokens} if max_tokens else {}
+        if temperature is not None:
+            self._options["temperature"] = _number(temperature)
         with connect_public() as client:
             gateway = client.platform().gateway_url
         if not gateway:
@@ -102,18 +109,14 @@ class _Talk:
                 Text("The platform has no model gateway.", "平台没有模型网关。"),
                 Text("Ask its operator.", "请联系平台运营方。"),
             )
-        key = access_now().require_key()
-        self.model = model
         self._url = gateway.rstrip("/").removesuffix("/v1") + "/v1/chat/completions"
-        self._options: dict[str, Any] = {"max_tokens": max_tokens} if max_tokens else {}
-        if temperature is not None:
-            self._options["temperature"] = json.loads(temperature)
         self._said = [{"role": "system", "content": system}] if system else []
         near = httpx.URL(self._url).host in ("127.0.0.1", "localhost", "::1")
         self._http = httpx.Client(
-            headers={"Authorization": f"Bearer {key}"},
+            headers={"Authorization": f"Bearer {key}", "Accept-Language": language()},
             timeout=httpx.Timeout(30.0, read=READ_SECONDS),
             trust_env=not near,
+            transport=transport(),
         )
 
     def close(self) -> None:
@@ -157,8 +160,31 @@ class _Talk:
                     if event.data == "[DONE]":
                         return
                     yield from _read_chunk(json.loads(event.data), answer)
+            raise Unavailable(
+                Text("The answer broke off before its end.", "回答未结束就中断了。"),
+                Text("Ask again.", "请重试。"),
+                code="cut_off",
+            )
         except httpx.TransportError as error:
             raise not_reachable(self._url, error) from error
+
+
+def transport() -> "httpx.BaseTransport | None":
+    """How the gateway is reached; None is the network."""
+    return None
+
+
+def _number(text: str) -> float:
+    """Raises ``InvalidInput`` for text that is no finite number."""
+    try:
+        value = float(text)
+        if not isfinite(value):
+            raise ValueError
+    except ValueError as error:
+        raise usage_error(
+            f"--temperature {text}: a number such as 0.7.", f"--temperature {text}：须为数字，例如 0.7。"
+        ) from error
+    return value
 
 
 def _read_chunk(chunk: dict[str, Any], answer: Answer) -> Iterator[str]:

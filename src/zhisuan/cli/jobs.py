@@ -15,7 +15,7 @@ from zhisuan.cli.session import connect
 from zhisuan.cli.text import opt, say, state, t
 
 if TYPE_CHECKING:
-    from zhisuan.sdk.types import Why, WorkloadDetail
+    from zhisuan.sdk.types import Why, Workload, WorkloadDetail
 
 
 def list_jobs(
@@ -53,12 +53,20 @@ def list_jobs(
             )
             return
         screen.table(
-            "!id name !state >progress !created",
-            [(w.id, w.name, state(w.state), percent(w.progress_ppm), time_of_day(w.created_at)) for w in found],
+            "!id name !state !created",
+            [(w.id, w.name, standing(w), time_of_day(w.created_at)) for w in found],
             [style_of(w.state) for w in found],
         )
 
     show(as_json, items(found), draw)
+
+
+def standing(workload: "Workload") -> str:
+    """The state, and how far it is while it runs."""
+    name = state(workload.state)
+    if workload.state != "running" or workload.progress_ppm is None:
+        return name
+    return f"{name} {workload.progress_ppm // 10_000}%"
 
 
 def show_job(workload_id: WorkloadId, as_json: JsonFlag = False) -> None:
@@ -127,8 +135,8 @@ def events(workload_id: WorkloadId, as_json: JsonFlag = False) -> None:
 
     def draw(screen: Screen) -> None:
         screen.table(
-            ">number !at !state cause actor",
-            [(str(e.number), time_of_day(e.at), state(e.state), e.cause or "", e.actor or "") for e in found],
+            "!at !state cause !actor",
+            [(time_of_day(e.at), state(e.state), e.cause or "", e.actor or "") for e in found],
         )
 
     show(as_json, items(found), draw)

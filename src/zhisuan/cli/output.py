@@ -16,6 +16,7 @@ from zhisuan.cli.text import word
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 ENDLESS = 100_000
 WHOLE = "!>"
@@ -64,7 +65,7 @@ class Screen:
         table.add_column(overflow="fold")
         for label, value in pairs:
             table.add_row(_text(label), _text(value))
-        self.console.print(table)
+        self._print_table(table)
 
     def table(self, columns: str, rows: Iterable[Sequence[str]], styles: Sequence[str] = ()) -> None:
         """``columns`` are keys of ``text.WORDS``, each with a mark: ``!`` before one whose values stay whole on one line,
@@ -90,7 +91,16 @@ class Screen:
             )
         for index, row in enumerate(known):
             table.add_row(*(_text(value) for value in row), style=styles[index] if index < len(styles) else "")
-        self.console.print(table)
+        self._print_table(table)
+
+    def _print_table(self, table: "Table") -> None:
+        if self.console.is_terminal:
+            self.console.print(table)
+            return
+        # Cells are filled up with blanks; at the end of a line in a file they are only in the way.
+        with self.console.capture() as shown:
+            self.console.print(table)
+        sys.stdout.write("".join(line.rstrip() + "\n" for line in shown.get().splitlines()))
 
     def _cards(self, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         for index, row in enumerate(rows):

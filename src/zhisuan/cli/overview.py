@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from zhisuan.cli.figures import cny, cny_fen, count, du, grams, kwh, milli, percent, tflops
+from zhisuan.cli.figures import cny, cny_fen, count, du, grams, kwh, milli, percent, tflops, time_of_day
+from zhisuan.cli.jobs import standing
 from zhisuan.cli.money import draw_wallet
 from zhisuan.cli.output import Screen, show, style_of
 from zhisuan.cli.params import JsonFlag
@@ -49,8 +50,8 @@ def _draw_tenant(screen: Screen, found: "TenantOverview") -> None:
     if found.recent:
         screen.line()
         screen.table(
-            "!id name !state >progress",
-            [(w.id, w.name, state(w.state), percent(w.progress_ppm)) for w in found.recent],
+            "!id name !state !created",
+            [(w.id, w.name, standing(w), time_of_day(w.created_at)) for w in found.recent],
             [style_of(w.state) for w in found.recent],
         )
 

@@ -1,16 +1,10 @@
 """Putting the console on the server's application."""
 
-import contextlib
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from starlette.routing import Match, Mount
 from starlette.types import Scope
-
-if TYPE_CHECKING:
-    from zhisuan.console.client import Connection
 
 STATIC = Path(__file__).parent / "static"
 NOT_OURS = ("/api", "/wire")
@@ -45,6 +39,7 @@ def mount(app: FastAPI, *, api_url: str, storage_secret: str) -> None:
     ui.add_head_html(_head(), shared=True)
     connection = Connection(api_url)
     register(web, connection)
+    web.on_shutdown(connection.close)
     ui.run_with(
         app, title="zhisuan", favicon=STATIC / "favicon.svg", tailwind=False, binding_refresh_interval=None,
         reconnect_timeout=20.0, storage_secret=storage_secret, show_welcome_message=False,
@@ -52,7 +47,6 @@ def mount(app: FastAPI, *, api_url: str, storage_secret: str) -> None:
     )  # fmt: skip
     web.add_middleware(Guard)
     app.router.routes[-1] = ConsoleMount("/", app=web)
-    _close_with(app, connection)
 
 
 def _head() -> str:
@@ -61,15 +55,3 @@ def _head() -> str:
         f'<link rel="stylesheet" href="/console-static/console.css?{marks["console.css"]}">'
         f'<script defer src="/console-static/console.js?{marks["console.js"]}"></script>'
     )
-
-
-def _close_with(app: FastAPI, connection: "Connection") -> None:
-    inner = app.router.lifespan_context
-
-    @contextlib.asynccontextmanager
-    async def lifespan(running: FastAPI) -> AsyncIterator[object]:
-        async with inner(running) as state:
-            yield state
-        await connection.close()
-
-    app.router.lifespan_context = lifespan

@@ -5,10 +5,10 @@ from typing import Any
 
 from nicegui import ui
 
-from zhisuan.console import text_frame as T
 from zhisuan.console.format import du_chart, du_unit
 from zhisuan.console.parts import div, el
 from zhisuan.console.speech import Speech
+from zhisuan.console.text_frame import Frame
 
 ACCENT = "#0f5fc2"
 INK = "#5a6779"
@@ -20,7 +20,7 @@ def daily_du(daily: Sequence[Mapping[str, Any]], say: Speech) -> None:
     """度 by day, as columns."""
     days = [str(d["date"])[5:] for d in daily]
     values = [int(d["quantity_udu"]) for d in daily]
-    with div("chart-box", role="img", aria_label=say(T.CHART_DAILY)):
+    with div("chart-box", role="img", aria_label=say(Frame.CHART_DAILY)):
         ui.echart(_columns(days, [du_chart(v) for v in values]), renderer="svg").classes("chart")
     with el("ul", "", "unseen"):
         for day, value in zip(days, values, strict=True):

@@ -68,7 +68,7 @@ class Api:
     secret: str | None = field(default=None, repr=False)
 
     def _headers(self) -> dict[str, str]:
-        headers = {"Accept-Language": self.language}
+        headers: dict[str, str] = {"Accept-Language": self.language}
         if self.secret:
             headers["Authorization"] = f"Bearer {self.secret}"
         return headers

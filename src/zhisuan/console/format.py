@@ -19,7 +19,7 @@ def grouped(number: str) -> str:
     """A decimal text with its whole part in groups of three."""
     sign, digits = ("-", number[1:]) if number.startswith("-") else ("", number)
     whole, dot, part = digits.partition(".")
-    groups = []
+    groups: list[str] = []
     while len(whole) > 3:
         whole, last = whole[:-3], whole[-3:]
         groups.insert(0, last)

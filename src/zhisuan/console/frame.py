@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from nicegui import ui
 
 from zhisuan.base.text import Text
-from zhisuan.console import text_frame as T
 from zhisuan.console.parts import Node, button, div, el, icon, link
 from zhisuan.console.reader import Reader
 from zhisuan.console.session import Session
 from zhisuan.console.speech import Speech
+from zhisuan.console.text_frame import Frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +25,17 @@ class Place:
 
 
 def _bill_title(reader: Reader) -> Text:
-    return {"provider": T.EARNINGS, "operator": T.ACCOUNTS, "city": T.CARBON}.get(reader.kind, T.BILL)
+    return {"provider": Frame.EARNINGS, "operator": Frame.ACCOUNTS, "city": Frame.CARBON}.get(reader.kind, Frame.BILL)
 
 
 BILL_READERS = ("org:bill:read", "platform:bill:read", "provider:earning:read", "city:carbon:read")
 PLACES = (
-    Place("overview", "/", (), lambda _: T.OVERVIEW),
-    Place("workloads", "/workloads", ("org:workload:read", "platform:workload:read"), lambda _: T.WORKLOADS),
-    Place("models", "/models", ("org:model:read",), lambda _: T.MODELS),
-    Place("sites", "/sites", ("platform:site:read", "provider:site:read"), lambda _: T.SITES),
+    Place("overview", "/", (), lambda _: Frame.OVERVIEW),
+    Place("workloads", "/workloads", ("org:workload:read", "platform:workload:read"), lambda _: Frame.WORKLOADS),
+    Place("models", "/models", ("org:model:read",), lambda _: Frame.MODELS),
+    Place("sites", "/sites", ("platform:site:read", "provider:site:read"), lambda _: Frame.SITES),
     Place("bill", "/bill", BILL_READERS, _bill_title),
-    Place("catalog", "/catalog", (), lambda _: T.CATALOG),
+    Place("catalog", "/catalog", (), lambda _: Frame.CATALOG),
 )
 
 
@@ -43,38 +43,38 @@ PLACES = (
 def frame(reader: Reader | None, here: str, say: Speech) -> Iterator[Node]:
     """The page's frame; what is built inside goes to its main part. ``reader`` None: nobody is signed in."""
     with div("shell" if reader else "shell open"):
-        link(say(T.SKIP), "#main", "skip")
+        link(say(Frame.SKIP), "#main", "skip")
         _header(reader, say)
         if reader:
             _menu(reader, here)
         with el("main", "", "main", id="main", tabindex="-1") as main:
             yield main
             with el("footer", "", "foot"):
-                el("span", say(T.TIMES_ZONE))
+                el("span", say(Frame.TIMES_ZONE))
 
 
 def _header(reader: Reader | None, say: Speech) -> None:
     with el("header", "", "top"):
         if reader:
-            el("button", "", "menu-button", type="button", aria_label=say(T.MENU), data_menu="1", aria_expanded="false")
-        with link("", "/" if reader else "/sign-in", "brand", aria_label=say(T.PRODUCT)):
+            el("button", "", "menu-button", type="button", aria_label=say(Frame.MENU), data_menu="1", aria_expanded="false")
+        with link("", "/" if reader else "/sign-in", "brand", aria_label=say(Frame.PRODUCT)):
             div("brand-mark", aria_hidden="true")
-            el("span", say(T.PRODUCT), "brand-name")
+            el("span", say(Frame.PRODUCT), "brand-name")
         if reader:
             with div("who"):
                 el("span", reader.organisation, "who-org", title=reader.organisation)
-                el("span", say.named(T.KINDS, reader.kind), "who-kind")
+                el("span", say.named(Frame.KINDS, reader.kind), "who-kind")
         div("spacer")
         if reader and reader.may("org:trace:read", "platform:trace:read"):
             with el("form", "", "trace-search", action="/trace", method="get", role="search"):
-                el("input", name="id", placeholder=say(T.TRACE_ANY), aria_label=say(T.TRACE_ANY), maxlength="80")
-        button(say(T.OTHER_LANGUAGE), _switch_language, "small", aria_label=say(T.SWITCH_LANGUAGE))
+                el("input", name="id", placeholder=say(Frame.TRACE_ANY), aria_label=say(Frame.TRACE_ANY), maxlength="80")
+        button(say(Frame.OTHER_LANGUAGE), _switch_language, "small", aria_label=say(Frame.SWITCH_LANGUAGE))
         if reader:
             with div("person"):
                 el("span", reader.person, "person-name", title=reader.person)
-                el("span", say.named(T.ROLES, reader.role), "person-role")
+                el("span", say.named(Frame.ROLES, reader.role), "person-role")
             with el("form", "", "sign-out", action="/sign-out", method="post"):
-                el("button", say(T.SIGN_OUT), "button small", type="submit")
+                el("button", say(Frame.SIGN_OUT), "button small", type="submit")
 
 
 def _switch_language() -> None:
@@ -84,7 +84,7 @@ def _switch_language() -> None:
 
 
 def _menu(reader: Reader, here: str) -> None:
-    with el("nav", "", "menu", aria_label=reader.say(T.MAIN_MENU)):
+    with el("nav", "", "menu", aria_label=reader.say(Frame.MAIN_MENU)):
         for place in PLACES:
             if place.permissions and not reader.may(*place.permissions):
                 continue

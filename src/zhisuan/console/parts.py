@@ -10,9 +10,9 @@ from nicegui import ui
 from nicegui.element import Element
 from nicegui.elements.mixins.text_element import TextElement
 
-from zhisuan.console import text_frame as T
 from zhisuan.console.format import percent, short_id
 from zhisuan.console.speech import Speech
+from zhisuan.console.text_frame import Frame
 
 Tone = Literal["ok", "run", "wait", "bad", "off"]
 Kind = Literal["primary", "plain", "danger", "small"]
@@ -90,20 +90,20 @@ def ident(value: str, say: Speech, *, href: str | None = None) -> None:
             link(short_id(value), href, "mono", title=value)
         else:
             el("span", short_id(value), "mono", title=value)
-        copy_button(value, say(T.COPY_ID, id=value))
+        copy_button(value, say(Frame.COPY_ID, id=value))
 
 
 def command(line: str, say: Speech) -> None:
     """A line for the terminal, with a button that copies it."""
     with div("command"):
         el("code", line)
-        copy_button(line, say(T.COPY_COMMAND))
+        copy_button(line, say(Frame.COPY_COMMAND))
 
 
 def code_block(text: str, say: Speech, label: str) -> None:
     with div("code-block"):
         el("pre", text, "code", tabindex="0", aria_label=label, role="region")
-        copy_button(text, say(T.COPY))
+        copy_button(text, say(Frame.COPY))
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """How a page comes about: who reads, may they, what the platform answers, and what to say when it does not."""
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -10,18 +11,19 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from zhisuan.base.text import Text
-from zhisuan.console import text_frame as T
 from zhisuan.console.client import Api, ApiAway, ApiProblem, Connection
 from zhisuan.console.frame import frame
-from zhisuan.console.parts import Node, button_link, div, notice, tell
+from zhisuan.console.parts import Node, Tone, button_link, div, notice, tell
 from zhisuan.console.reader import Reader
 from zhisuan.console.session import Session, safe_return
 from zhisuan.console.speech import Speech
+from zhisuan.console.text_frame import Frame
 
 log = logging.getLogger(__name__)
 RESPONSE_SECONDS = 20.0
 
 Build = Callable[[Reader], Awaitable[None]]
+PublicBuild = Callable[[Api, Speech], Awaitable[None]]
 
 
 class ConsolePage(ui.page):
@@ -55,92 +57,114 @@ def to_sign_in(request: Request) -> Response:
 
 
 def titled(name: str, say: Speech) -> None:
-    ui.page_title(f"{name} · {say(T.PRODUCT)}")
+    ui.page_title(f"{name} · {say(Frame.PRODUCT)}")
 
 
 async def show(request: Request, connection: Connection, asked: Asked, build: Build) -> Response | None:
     """Build a page for the person who is signed in; whoever is not is sent to sign in and comes back."""
     session = Session()
-    say = session.say
-    titled(say(asked.title), say)
+    titled(session.say(asked.title), session.say)
     if session.secret is None:
         return to_sign_in(request)
-    api = Api(connection, session.language, session.secret)
     try:
-        reader = Reader.of(api, say, await api.get("/me"))
-    except ApiProblem as problem:
-        if problem.status == 401:
-            session.end()
-            session.remember("notice", {"title": say(T.SESSION_OVER), "text": say(T.SIGN_IN_AGAIN)})
-            return to_sign_in(request)
-        with frame(None, "", say):
-            _refused(problem, say)
-        return None
-    except ApiAway:
-        with frame(None, "", say):
-            _away(request, say)
-        return None
-    with frame(reader, asked.here, say) as main:
-        if asked.permissions and not reader.may(*asked.permissions):
-            _forbidden(reader)
-            return None
+        reader = await _reader(connection, session)
+    except (ApiProblem, ApiAway) as error:
+        return _without_reader(request, session, error)
+    with frame(reader, asked.here, reader.say):
         content = div("content")
         with content:
-            await _built(request, reader, build, content)
-    main.update()
+            if asked.permissions and not reader.may(*asked.permissions):
+                _forbidden(reader)
+            else:
+                await _built(request, reader.say, build(reader), content)
     return None
 
 
-async def _built(request: Request, reader: Reader, build: Build, content: Node) -> None:
+async def show_public(request: Request, connection: Connection, asked: Asked, build: PublicBuild) -> Response | None:
+    """Build a page that everyone may see, in the frame of whoever is signed in."""
+    session = Session()
+    say = session.say
+    titled(say(asked.title), say)
+    reader = None
+    if session.secret is not None:
+        with contextlib.suppress(ApiProblem, ApiAway):
+            reader = await _reader(connection, session)
+    with frame(reader, asked.here, say):
+        content = div("content")
+        with content:
+            await _built(request, say, build(Api(connection, session.language), say), content)
+    return None
+
+
+async def _reader(connection: Connection, session: Session) -> Reader:
+    api = Api(connection, session.language, session.secret)
+    return Reader.of(api, session.say, await api.get("/me"))
+
+
+def _without_reader(request: Request, session: Session, error: ApiProblem | ApiAway) -> Response | None:
+    """The platform would not say who reads: the session is over, or there is no platform."""
+    say = session.say
+    if isinstance(error, ApiProblem) and error.status == 401:
+        session.end()
+        session.remember("notice", {"title": say(Frame.SESSION_OVER), "text": say(Frame.SIGN_IN_AGAIN)})
+        return to_sign_in(request)
+    with frame(None, "", say):
+        if isinstance(error, ApiProblem):
+            _refused(error, say)
+        else:
+            _away(request, say)
+    return None
+
+
+async def _built(request: Request, say: Speech, building: Awaitable[None], content: Node) -> None:
     try:
-        await build(reader)
+        await building
     except ApiProblem as problem:
         content.clear()
-        _refused(problem, reader.say)
+        _refused(problem, say)
     except ApiAway:
         content.clear()
-        _away(request, reader.say)
+        _away(request, say)
     except Exception:
         log.exception("the page %s could not be built", request.url.path)
         content.clear()
         _status(500)
-        _centred("bad", reader.say(T.BROKEN), reader.say(T.BROKEN_TEXT), (reader.say(T.TO_OVERVIEW), "/"))
+        _centred("bad", say(Frame.BROKEN), say(Frame.BROKEN_TEXT), (say(Frame.TO_OVERVIEW), "/"))
 
 
 def _status(code: int) -> None:
     ui.context.client.status_code = code
 
 
-def _centred(tone: str, title: str, text: str, action: tuple[str, str]) -> None:
-    with div("centred"):
-        with notice("bad" if tone == "bad" else "wait", title, [text], role="alert"):
-            button_link(action[0], action[1], "primary")
+def _centred(tone: Tone, title: str, text: str, action: tuple[str, str]) -> None:
+    with div("centred"), notice(tone, title, [text], role="alert"):
+        button_link(action[0], action[1], "primary")
 
 
 def _refused(problem: ApiProblem, say: Speech) -> None:
     _status(problem.status if problem.status in (403, 404) else 502)
-    _centred("wait", problem.detail, problem.remedy, (say(T.TO_OVERVIEW), "/"))
+    _centred("wait", problem.detail, problem.remedy, (say(Frame.TO_OVERVIEW), "/"))
 
 
 def _away(request: Request, say: Speech) -> None:
     _status(503)
-    _centred("bad", say(T.AWAY), say(T.AWAY_TEXT), (say(T.TRY_AGAIN), return_path(request)))
+    _centred("bad", say(Frame.AWAY), say(Frame.AWAY_TEXT), (say(Frame.TRY_AGAIN), return_path(request)))
 
 
 def _forbidden(reader: Reader) -> None:
     _status(403)
-    text = reader.say(T.FORBIDDEN_TEXT, role=reader.say.named(T.ROLES, reader.role))
-    _centred("wait", reader.say(T.FORBIDDEN), text, (reader.say(T.TO_OVERVIEW), "/"))
+    text = reader.say(Frame.FORBIDDEN_TEXT, role=reader.say.named(Frame.ROLES, reader.role))
+    _centred("wait", reader.say(Frame.FORBIDDEN), text, (reader.say(Frame.TO_OVERVIEW), "/"))
 
 
 def no_such_page() -> None:
     """The answer for an address that no page has."""
     session = Session()
     say = session.say
-    titled(say(T.NOT_FOUND), say)
+    titled(say(Frame.NOT_FOUND), say)
     with frame(None, "", say):
         _status(404)
-        _centred("wait", say(T.NOT_FOUND), say(T.NOT_FOUND_TEXT), (say(T.TO_OVERVIEW), "/"))
+        _centred("wait", say(Frame.NOT_FOUND), say(Frame.NOT_FOUND_TEXT), (say(Frame.TO_OVERVIEW), "/"))
 
 
 async def attempt(work: Awaitable[object], say: Speech) -> bool:
@@ -151,6 +175,6 @@ async def attempt(work: Awaitable[object], say: Speech) -> bool:
         tell("\n".join([f"{problem.detail} {problem.remedy}".strip(), *problem.field_lines(say)]), bad=True)
         return False
     except ApiAway:
-        tell(f"{say(T.AWAY)}. {say(T.TRY_AGAIN)}", bad=True)
+        tell(f"{say(Frame.AWAY)}. {say(Frame.TRY_AGAIN)}", bad=True)
         return False
     return True

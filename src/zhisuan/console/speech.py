@@ -21,9 +21,9 @@ class Speech:
 
     language: Language
 
-    def __call__(self, text: Text, **values: Any) -> str:
-        said = text.in_language(self.language)
-        return said.format(**values) if values else said
+    def __call__(self, said: Text, /, **values: Any) -> str:
+        text = said.in_language(self.language)
+        return text.format(**values) if values else text
 
     def words(self, both: Mapping[str, Any] | None) -> str:
         """The text of an API answer that comes in both languages."""

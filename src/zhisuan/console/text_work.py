@@ -1,147 +1,151 @@
 """Texts of the workload pages."""
 
+from typing import ClassVar
+
 from zhisuan.base.text import Text
 
-STATES = {
-    "pending": Text("Waiting", "等待中"),
-    "placed": Text("Placed", "已调度"),
-    "starting": Text("Starting", "启动中"),
-    "running": Text("Running", "运行中"),
-    "succeeded": Text("Succeeded", "已成功"),
-    "failed": Text("Failed", "失败"),
-    "cancelled": Text("Cancelled", "已取消"),
-}
-LEASE_STATES = {
-    "offered": Text("Offered", "待接受"),
-    "accepted": Text("Accepted", "已接受"),
-    "active": Text("Active", "运行中"),
-    "ending": Text("Ending", "结束中"),
-    "closed": Text("Closed", "已关闭"),
-}
-KINDS = {"job": Text("Job", "作业"), "service": Text("Service", "服务")}
-ALL = Text("All", "全部")
-ALL_KINDS = Text("Jobs and services", "作业与服务")
-FILTER_STATE = Text("By state", "按状态筛选")
-FILTER_KIND = Text("By kind", "按类型筛选")
-LAUNCH = Text("Launch", "启动工作负载")
-NAME = Text("Name", "名称")
-STATE = Text("State", "状态")
-KIND = Text("Kind", "类型")
-RESOURCES = Text("Resources", "资源")
-CREATED = Text("Created", "创建时间")
-RATE = Text("度 an hour", "度/小时")
-STARTED = Text("Started", "开始时间")
-ENDED = Text("Ended", "结束时间")
-ATTEMPTS = Text("Attempts", "尝试次数")
-EXIT_CODE = Text("Exit code", "退出码")
-PRICE = Text("Price beyond grants", "额度外单价")
-PER_DU = Text("{price} a 度", "{price}/度")
-CORES = Text("{cores} cores", "{cores} 核")
-LIST_EMPTY = Text("Nothing here", "没有符合条件的工作负载")
-LIST_EMPTY_TEXT = Text("Launch a file from your terminal:", "可在终端启动：")
-LIST_FILTERED_TEXT = Text("No workload matches the filter.", "换一个筛选条件试试。")
 
-NEW = Text("Launch a workload", "启动工作负载")
-YAML = Text("Workload file (YAML)", "工作负载文件（YAML）")
-YAML_HINT = Text(
-    "Files written for SkyPilot run as they are, as far as their fields are about work. A file with a workdir is "
-    "launched from the terminal, which uploads it.",
-    "为 SkyPilot 编写的文件可直接使用；带 workdir 的文件请在终端启动，以便上传目录。",
-)
-EXAMPLES = Text("Start from", "示例")
-EXAMPLE_JOB = Text("a job", "作业")
-EXAMPLE_SERVICE = Text("a service", "服务")
-QUOTE = Text("Get a quote", "询价")
-QUOTE_TITLE = Text("Quote", "报价")
-QUOTE_HOUR = Text("An hour costs", "每小时费用")
-QUOTE_HOUR_NOTE = Text("beyond your free quota and packs", "额度与算力包用完后")
-QUOTE_CARBON = Text("Carbon an hour", "每小时碳排放")
-QUOTE_CARBON_G = Text("{grams} gCO₂", "{grams} 克 CO₂")
-QUOTE_BOOK = Text("price book {version}", "价目第 {version} 版")
-QUOTE_NOW = Text("Could start now", "现在可启动")
-QUOTE_WAIT = Text("Would wait now", "目前需等待")
-LAUNCH_NOW = Text("Launch", "确认启动")
-LAUNCHED = Text("Launched", "已启动")
+class Work:
+    STATES: ClassVar[dict[str, Text]] = {
+        "pending": Text("Waiting", "等待中"),
+        "placed": Text("Placed", "已调度"),
+        "starting": Text("Starting", "启动中"),
+        "running": Text("Running", "运行中"),
+        "succeeded": Text("Succeeded", "已成功"),
+        "failed": Text("Failed", "失败"),
+        "cancelled": Text("Cancelled", "已取消"),
+    }
+    LEASE_STATES: ClassVar[dict[str, Text]] = {
+        "offered": Text("Offered", "待接受"),
+        "accepted": Text("Accepted", "已接受"),
+        "active": Text("Active", "运行中"),
+        "ending": Text("Ending", "结束中"),
+        "closed": Text("Closed", "已关闭"),
+    }
+    KINDS: ClassVar[dict[str, Text]] = {"job": Text("Job", "作业"), "service": Text("Service", "服务")}
+    ALL = Text("All", "全部")
+    ALL_KINDS = Text("Jobs and services", "作业与服务")
+    FILTER_STATE = Text("By state", "按状态筛选")
+    FILTER_KIND = Text("By kind", "按类型筛选")
+    LAUNCH = Text("Launch", "启动工作负载")
+    NAME = Text("Name", "名称")
+    STATE = Text("State", "状态")
+    KIND = Text("Kind", "类型")
+    RESOURCES = Text("Resources", "资源")
+    CREATED = Text("Created", "创建时间")
+    RATE = Text("度 an hour", "度/小时")
+    STARTED = Text("Started", "开始时间")
+    ENDED = Text("Ended", "结束时间")
+    ATTEMPTS = Text("Attempts", "尝试次数")
+    EXIT_CODE = Text("Exit code", "退出码")
+    PRICE = Text("Price beyond grants", "额度外单价")
+    PER_DU = Text("{price} a 度", "{price}/度")
+    CORES = Text("{cores} cores", "{cores} 核")
+    LIST_EMPTY = Text("Nothing here", "没有符合条件的工作负载")
+    LIST_EMPTY_TEXT = Text("Launch a file from your terminal:", "可在终端启动：")
+    LIST_FILTERED_TEXT = Text("No workload matches the filter.", "换一个筛选条件试试。")
 
-FILE_WRONG = Text("The file cannot be used as it is", "文件有误，无法使用")
-TO_LIST = Text("All workloads", "全部工作负载")
-CANCEL = Text("Cancel", "取消运行")
-CANCEL_TITLE = Text("Cancel {name}?", "取消 {name}？")
-CANCEL_TEXT = Text(
-    "It is stopped and cannot be continued. What it used until then is on the bill.",
-    "取消后将停止运行且无法继续，此前的用量仍会计费。",
-)
-CANCEL_YES = Text("Cancel it", "确认取消")
-KEEP = Text("Keep it running", "继续运行")
-CANCELLED = Text("It is being cancelled", "正在取消")
-TRACE = Text("Trace", "追溯")
-PROGRESS = Text("Progress", "进度")
+    NEW = Text("Launch a workload", "启动工作负载")
+    YAML = Text("Workload file (YAML)", "工作负载文件（YAML）")
+    YAML_HINT = Text(
+        "Files written for SkyPilot run as they are, as far as their fields are about work. A file with a workdir is "
+        "launched from the terminal, which uploads it.",
+        "为 SkyPilot 编写的文件可直接使用；带 workdir 的文件请在终端启动，以便上传目录。",
+    )
+    EXAMPLES = Text("Start from", "示例")
+    EXAMPLE_JOB = Text("a job", "作业")
+    EXAMPLE_SERVICE = Text("a service", "服务")
+    QUOTE = Text("Get a quote", "询价")
+    QUOTE_TITLE = Text("Quote", "报价")
+    QUOTE_HOUR = Text("An hour costs", "每小时费用")
+    QUOTE_HOUR_NOTE = Text("beyond your free quota and packs", "额度与算力包用完后")
+    QUOTE_CARBON = Text("Carbon an hour", "每小时碳排放")
+    QUOTE_CARBON_G = Text("{grams} gCO₂", "{grams} 克 CO₂")
+    QUOTE_BOOK = Text("price book {version}", "价目第 {version} 版")
+    QUOTE_NOW = Text("Could start now", "现在可启动")
+    QUOTE_WAIT = Text("Would wait now", "目前需等待")
+    LAUNCH_NOW = Text("Launch", "确认启动")
+    LAUNCHED = Text("Launched", "已启动")
 
-LOG = Text("Log", "日志")
-LOG_EMPTY = Text("No output yet.", "还没有输出。")
-LOG_LIVE = Text("live", "实时")
-LOG_PAUSED = Text("paused", "已暂停")
-LOG_ENDED = Text("complete", "已结束")
-LOG_LOST = Text("reconnecting", "正在重连")
-FOLLOW = Text("Follow", "跟随")
-PAUSE = Text("Pause", "暂停")
-RESUME = Text("Go on", "继续")
-DOWNLOAD = Text("Download", "下载")
-LOG_CUT = Text("[Earlier output is left out here; the download has all of it.]\n", "[较早的输出未显示；下载可获取全部内容。]\n")
-LOG_NOT_YOURS = Text(
-    "Output belongs to the tenant and is not shown to the operator.", "输出内容属于租户，不向运营方展示。"
-)
+    FILE_WRONG = Text("The file cannot be used as it is", "文件有误，无法使用")
+    TO_LIST = Text("All workloads", "全部工作负载")
+    CANCEL = Text("Cancel", "取消运行")
+    CANCEL_TITLE = Text("Cancel {name}?", "取消 {name}？")
+    CANCEL_TEXT = Text(
+        "It is stopped and cannot be continued. What it used until then is on the bill.",
+        "取消后将停止运行且无法继续，此前的用量仍会计费。",
+    )
+    CANCEL_YES = Text("Cancel it", "确认取消")
+    KEEP = Text("Keep it running", "继续运行")
+    CANCELLED = Text("It is being cancelled", "正在取消")
+    TRACE = Text("Trace", "追溯")
+    PROGRESS = Text("Progress", "进度")
 
-TIMELINE = Text("Timeline", "状态时间线")
-BY = Text("by {actor}", "操作者 {actor}")
-PLACEMENT = Text("Placement", "调度决策")
-PLACEMENT_NONE = Text("It has not been placed yet.", "尚未调度。")
-COMPARED = Text("What was compared", "比较了哪些节点")
-RANK = Text("#", "排名")
-SITE = Text("Site", "站点")
-NODE = Text("Node", "节点")
-YUAN_HOUR = Text("Yuan an hour", "元/小时")
-CARBON_HOUR = Text("gCO₂ an hour", "gCO₂/小时")
-PACKING = Text("Left over", "剩余")
-CHOSEN = Text("chosen", "选中")
-REJECTED = Text("What was left out", "排除的节点")
-REJECTED_LINE = Text("{count} nodes: {text}", "{count} 个节点：{text}")
-WHY_WAITS = Text("Why it waits", "为什么在等待")
-UNBLOCK = Text("What would help: {text}", "可行的办法：{text}")
-MORE_CANDIDATES = Text("and {count} more that fit", "另有 {count} 个可承接节点")
+    LOG = Text("Log", "日志")
+    LOG_EMPTY = Text("No output yet.", "还没有输出。")
+    LOG_LIVE = Text("live", "实时")
+    LOG_PAUSED = Text("paused", "已暂停")
+    LOG_ENDED = Text("complete", "已结束")
+    LOG_LOST = Text("reconnecting", "正在重连")
+    FOLLOW = Text("Follow", "跟随")
+    PAUSE = Text("Pause", "暂停")
+    RESUME = Text("Go on", "继续")
+    DOWNLOAD = Text("Download", "下载")
+    LOG_CUT = Text("[Earlier output is left out here; the download has all of it.]\n", "[较早的输出未显示；下载可获取全部内容。]\n")
+    LOG_NOT_YOURS = Text(
+        "Output belongs to the tenant and is not shown to the operator.", "输出内容属于租户，不向运营方展示。"
+    )
 
-LEASES = Text("Leases", "租约")
-NO_LEASES = Text("No lease yet.", "还没有租约。")
-LEASE = Text("Lease", "租约")
-GENERATION = Text("Generation", "代次")
-ACTIVE_FROM = Text("Active from", "开始计时")
-ACTIVE_TO = Text("until", "结束计时")
-SECONDS = Text("Seconds", "秒数")
-READY = Text("ready", "就绪")
-NOT_READY = Text("not ready", "未就绪")
-FAULT = Text("not charged: fault of the {who}", "不计费：{who}故障")
-FAULTS = {"provider": Text("site", "站点"), "platform": Text("platform", "平台"), "tenant": Text("tenant", "租户")}
+    TIMELINE = Text("Timeline", "状态时间线")
+    BY = Text("by {actor}", "操作者 {actor}")
+    PLACEMENT = Text("Placement", "调度决策")
+    PLACEMENT_NONE = Text("It has not been placed yet.", "尚未调度。")
+    COMPARED = Text("What was compared", "比较了哪些节点")
+    RANK = Text("#", "排名")
+    SITE = Text("Site", "站点")
+    NODE = Text("Node", "节点")
+    YUAN_HOUR = Text("Yuan an hour", "元/小时")
+    CARBON_HOUR = Text("gCO₂ an hour", "gCO₂/小时")
+    PACKING = Text("Left over", "剩余")
+    CHOSEN = Text("chosen", "选中")
+    REJECTED = Text("What was left out", "排除的节点")
+    REJECTED_LINE = Text("{count} nodes: {text}", "{count} 个节点：{text}")
+    WHY_WAITS = Text("Why it waits", "为什么在等待")
+    UNBLOCK = Text("What would help: {text}", "可行的办法：{text}")
+    MORE_CANDIDATES = Text("and {count} more that fit", "另有 {count} 个可承接节点")
 
-COST = Text("Cost so far", "当前费用")
-COST_QUANTITY = Text("Charged", "已计费")
-COST_VALUE = Text("Worth at list price", "按公开价折合")
-COST_CASH = Text("Cash", "现金支出")
-COST_PURSES = Text("Paid by", "支付来源")
-COST_NONE = Text("Nothing has been charged yet. Charges follow about a minute after the seconds they are for.", "尚无计费。计费约在用量产生一分钟后生成。")
-COST_PART = Text("The first {count} charges; the bill has all.", "仅含前 {count} 笔计费，完整数据见账单。")
-COST_LOW = Text("Amounts are exact; an invoice is rounded once, to the fen.", "金额为精确值，账单仅在开具时按分舍入一次。")
+    LEASES = Text("Leases", "租约")
+    NO_LEASES = Text("No lease yet.", "还没有租约。")
+    LEASE = Text("Lease", "租约")
+    GENERATION = Text("Generation", "代次")
+    ACTIVE_FROM = Text("Active from", "开始计时")
+    ACTIVE_TO = Text("until", "结束计时")
+    SECONDS = Text("Seconds", "秒数")
+    READY = Text("ready", "就绪")
+    NOT_READY = Text("not ready", "未就绪")
+    FAULT = Text("not charged: fault of the {who}", "不计费：{who}故障")
+    FAULTS: ClassVar[dict[str, Text]] = {"provider": Text("site", "站点"), "platform": Text("platform", "平台"), "tenant": Text("tenant", "租户")}
 
-ARTEFACTS = Text("Artefacts", "产物")
-NO_ARTEFACTS = Text("It left nothing. Files in $ZHISUAN_ARTEFACTS are kept.", "没有产物。写入 $ZHISUAN_ARTEFACTS 的文件会被保存。")
-PATH = Text("Path", "路径")
-SIZE = Text("Size", "大小")
-SHA256 = Text("SHA-256", "SHA-256")
-REGISTER = Text("Register as a model", "登记为模型")
-REGISTER_TEXT = Text(
-    "The files under this path become the next version of the model.", "该路径下的文件将成为模型的下一个版本。"
-)
-MODEL_NAME = Text("Model name", "模型名称")
-MODEL_PATH = Text("Folder among the artefacts", "产物中的目录")
-EVALUATION_PATH = Text("Evaluation file (may be left empty)", "评测文件（可留空）")
-REGISTERED = Text("Registered as version {number}", "已登记为第 {number} 版")
-FILE = Text("Workload file", "工作负载文件")
+    COST = Text("Cost so far", "当前费用")
+    COST_QUANTITY = Text("Charged", "已计费")
+    COST_VALUE = Text("Worth at list price", "按公开价折合")
+    COST_CASH = Text("Cash", "现金支出")
+    COST_PURSES = Text("Paid by", "支付来源")
+    COST_NONE = Text("Nothing has been charged yet. Charges follow about a minute after the seconds they are for.", "尚无计费。计费约在用量产生一分钟后生成。")
+    COST_PART = Text("The first {count} charges; the bill has all.", "仅含前 {count} 笔计费，完整数据见账单。")
+    COST_LOW = Text("Amounts are exact; an invoice is rounded once, to the fen.", "金额为精确值，账单仅在开具时按分舍入一次。")
+
+    ARTEFACTS = Text("Artefacts", "产物")
+    NO_ARTEFACTS = Text("It left nothing. Files in $ZHISUAN_ARTEFACTS are kept.", "没有产物。写入 $ZHISUAN_ARTEFACTS 的文件会被保存。")
+    PATH = Text("Path", "路径")
+    SIZE = Text("Size", "大小")
+    SHA256 = Text("SHA-256", "SHA-256")
+    REGISTER = Text("Register as a model", "登记为模型")
+    REGISTER_TEXT = Text(
+        "The files under this path become the next version of the model.", "该路径下的文件将成为模型的下一个版本。"
+    )
+    MODEL_NAME = Text("Model name", "模型名称")
+    MODEL_PATH = Text("Folder among the artefacts", "产物中的目录")
+    EVALUATION_PATH = Text("Evaluation file (may be left empty)", "评测文件（可留空）")
+    REGISTERED = Text("Registered as version {number}", "已登记为第 {number} 版")
+    FILE = Text("Workload file", "工作负载文件")

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from zhisuan.base.money import decimal_text
-from zhisuan.console import text_models as models
-from zhisuan.console import text_overview as overview
-from zhisuan.console import text_supply as supply
-from zhisuan.console import text_work as work
 from zhisuan.console.format import du, memory, moment, share_ppm
 from zhisuan.console.parts import Node, Tone, bar, chip, div, el
 from zhisuan.console.speech import Speech
+from zhisuan.console.text_models import Model
+from zhisuan.console.text_overview import Overview
+from zhisuan.console.text_supply import Supply
+from zhisuan.console.text_work import Work
 
 WORKLOAD_TONES: dict[str, Tone] = {
     "pending": "wait", "placed": "wait", "starting": "run", "running": "run", "succeeded": "ok", "failed": "bad",
@@ -27,34 +27,34 @@ OPEN_STATES = ("pending", "placed", "starting", "running")
 
 
 def workload_chip(state: str, say: Speech) -> Node:
-    return chip(say.named(work.STATES, state), WORKLOAD_TONES.get(state, "off"))
+    return chip(say.named(Work.STATES, state), WORKLOAD_TONES.get(state, "off"))
 
 
 def lease_chip(state: str, say: Speech) -> Node:
-    return chip(say.named(work.LEASE_STATES, state), LEASE_TONES.get(state, "off"))
+    return chip(say.named(Work.LEASE_STATES, state), LEASE_TONES.get(state, "off"))
 
 
 def site_chip(state: str, say: Speech) -> Node:
-    return chip(say.named(supply.STATES, state), SITE_TONES.get(state, "off"))
+    return chip(say.named(Supply.STATES, state), SITE_TONES.get(state, "off"))
 
 
 def deployment_chip(state: str, say: Speech) -> Node:
-    return chip(say.named(models.STATES, state), DEPLOYMENT_TONES.get(state, "off"))
+    return chip(say.named(Model.STATES, state), DEPLOYMENT_TONES.get(state, "off"))
 
 
 def reach_chip(site: Mapping[str, Any], say: Speech) -> Node:
     """Whether a site can be heard: a silence on top of its state."""
     if site["reachable"]:
-        return chip(say(supply.REACHABLE), "ok")
+        return chip(say(Supply.REACHABLE), "ok")
     if site["last_seen_at"] is None:
-        return chip(say(supply.NEVER_HEARD), "off")
-    return chip(say(supply.UNREACHABLE), "bad")
+        return chip(say(Supply.NEVER_HEARD), "off")
+    return chip(say(Supply.UNREACHABLE), "bad")
 
 
 def resources_text(resources: Mapping[str, Any], say: Speech) -> str:
     """``2 cores · 4 GiB · A100 × 1``."""
     words = [
-        say(work.CORES, cores=decimal_text(int(resources["cpus_milli"]), 3)),
+        say(Work.CORES, cores=decimal_text(int(resources["cpus_milli"]), 3)),
         memory(int(resources["memory_mib"])),
         *(f"{name} × {number}" for name, number in resources.get("accelerators") or ()),
     ]
@@ -65,11 +65,11 @@ def grant_line(grant: Mapping[str, Any], say: Speech) -> None:
     """One grant with how much of it is left."""
     left, whole = int(grant["left_udu"]), int(grant["quantity_udu"])
     free = grant["kind"] == "free"
-    name = say(overview.GRANT_FREE) if free else say(overview.GRANT_PACK, product=grant["product"])
+    name = say(Overview.GRANT_FREE) if free else say(Overview.GRANT_PACK, product=grant["product"])
     until = grant.get("expires_at")
     with div("grant"):
         with div("grant-head"):
             el("span", name, "grant-name")
-            el("span", say(overview.GRANT_LEFT, left=du(left), whole=du(whole)), "figure")
+            el("span", say(Overview.GRANT_LEFT, left=du(left), whole=du(whole)), "figure")
         bar(share_ppm(left, whole), name, "bar-free" if free else "bar-pack")
-        el("span", say(overview.GRANT_UNTIL, at=moment(until)[:10]) if until else say(overview.GRANT_NO_END), "hint")
+        el("span", say(Overview.GRANT_UNTIL, at=moment(until)[:10]) if until else say(Overview.GRANT_NO_END), "hint")

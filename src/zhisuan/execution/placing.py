@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from zhisuan.base.db import Tx
 from zhisuan.execution.tables import Allocation, Lease, PlacementRecord
 from zhisuan.placement.types import Candidate, Plan
-from zhisuan.supply.tables import Device
+from zhisuan.supply.tables import Device, Site
 from zhisuan.workload import service as workloads
 from zhisuan.workload.spec import WorkloadSpec
 from zhisuan.workload.tables import Workload
@@ -26,7 +26,11 @@ class Placed:
 
 
 def place(tx: Tx, workload: Workload, plan: Plan) -> Placed:
-    """Give ``workload`` (pending, locked by the caller) the best candidate whose devices are still free."""
+    """Give ``workload`` (pending, locked by the caller) the best candidate whose devices are still free.
+
+    One workload a transaction: locks are taken as workload, site, devices, and those of a candidate that does not fit
+    any more are let go before the next is tried, so that placers never wait for each other in a circle.
+    """
     taken = next((c for c in plan.candidates if _take(tx, c)), None)
     record = PlacementRecord(
         id=tx.ids.new("plc"), workload_id=workload.id, at=tx.now, chosen_site_id=taken.site_id if taken else None,
@@ -47,20 +51,35 @@ def _chosen(candidate: Candidate) -> dict[str, Any]:
     return {"site_id": candidate.site_id, "site_name": candidate.site_name, "node_hostname": candidate.node_hostname}
 
 
+class _NotFreeAnyMore(Exception):
+    """Leaves the savepoint of a candidate, and with it its locks."""
+
+
 def _take(tx: Tx, candidate: Candidate) -> bool:
-    """Take the candidate's shares if all are still free; devices are locked in the order of their ids."""
+    """Take the candidate's shares if its site is still open and all are still free; devices are locked in id order."""
+    try:
+        with tx.session.begin_nested():
+            _lock_and_take(tx, candidate)
+    except _NotFreeAnyMore:
+        return False
+    return True
+
+
+def _lock_and_take(tx: Tx, candidate: Candidate) -> None:
+    state = tx.session.scalar(select(Site.state).where(Site.id == candidate.site_id).with_for_update(read=True))
+    if state != "open":
+        raise _NotFreeAnyMore
     amounts = {s.device_id: s.amount for s in candidate.shares}
     rows = tx.session.execute(
-        select(Device.id, Device.capacity, Device.allocated)
-        .where(Device.id.in_(amounts))
+        select(Device.id, Device.reported_capacity, Device.allocated)
+        .where(Device.id.in_(amounts), Device.present)
         .order_by(Device.id)
         .with_for_update()
     ).all()
     if len(rows) != len(amounts) or any(allocated + amounts[i] > capacity for i, capacity, allocated in rows):
-        return False
+        raise _NotFreeAnyMore
     for device_id, amount in sorted(amounts.items()):
         tx.session.execute(update(Device).where(Device.id == device_id).values(allocated=Device.allocated + amount))
-    return True
 
 
 def _make_lease(tx: Tx, workload: Workload, record: PlacementRecord, candidate: Candidate) -> Lease:
@@ -115,7 +134,8 @@ def _offer(workload: Workload, lease: Lease, candidate: Candidate) -> dict[str, 
 
 
 def release_devices(tx: Tx, lease: Lease) -> None:
-    """Give back what a lease holds; a second call finds nothing to give back."""
+    """Give back what a lease holds; a second call finds nothing to give back. A device that has shrunk under its leases
+    (see ``supply.take_inventory``) shrinks on."""
     held = tx.session.scalars(
         select(Allocation)
         .where(Allocation.lease_id == lease.id, Allocation.released_at.is_(None))
@@ -127,5 +147,8 @@ def release_devices(tx: Tx, lease: Lease) -> None:
         tx.session.execute(
             update(Device)
             .where(Device.id == allocation.device_id)
-            .values(allocated=Device.allocated - allocation.amount)
+            .values(
+                allocated=Device.allocated - allocation.amount,
+                capacity=func.greatest(Device.reported_capacity, Device.allocated - allocation.amount),
+            )
         )

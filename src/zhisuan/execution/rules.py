@@ -17,10 +17,13 @@ class End:
 def end_of(*, reason: str | None, exit_code: int | None, cancel_requested: bool, restarts_left: int, kind: str) -> End:
     """The end of a workload whose lease has ended.
 
-    A fault of the site leads back to ``pending`` while restarts are left and nobody asked for a cancel. A service that
-    ends by itself has failed unless it was asked to stop.
+    A fault of the site leads back to ``pending`` while restarts are left and nobody asked for a cancel. A job that had
+    completed before the cancel reached it has succeeded. A service that ends by itself has failed unless it was asked
+    to stop.
     """
     fault = "provider" if reason in PROVIDER_FAULTS else None
+    if reason == "completed" and exit_code == 0 and kind == "job":
+        return End("succeeded", None, "completed")
     if cancel_requested:
         return End("cancelled", fault, "cancelled")
     if reason == "cancelled":
@@ -29,6 +32,4 @@ def end_of(*, reason: str | None, exit_code: int | None, cancel_requested: bool,
         return (
             End("pending", fault, f"{reason}: tried again") if restarts_left > 0 else End("failed", fault, str(reason))
         )
-    if reason == "completed" and exit_code == 0 and kind == "job":
-        return End("succeeded", None, "completed")
     return End("failed", None, reason or "failed")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from zhisuan.base.clock import whole_second
 from zhisuan.base.db import Tx
@@ -14,11 +15,13 @@ from zhisuan.base.text import Text
 from zhisuan.execution.placing import SITE_CHANNEL, release_devices
 from zhisuan.execution.rules import end_of
 from zhisuan.execution.tables import Artefact, Lease, LogPiece
+from zhisuan.supply.tables import Site
 from zhisuan.wire.site import LeaseOffer, LeasePhase, LeaseReport
 from zhisuan.workload import service as workloads
 from zhisuan.workload.tables import Workload
 
 ROUTES_CHANNEL = "zs_routes"
+PROGRESS_LENGTH_MAX = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,41 +41,71 @@ def desired_of_site(tx: Tx, site_id: str) -> Desired:
     return Desired(hashlib.sha256(text.encode()).hexdigest()[:16], offers)
 
 
-def apply_reports(tx: Tx, site_id: str, reports: Sequence[LeaseReport]) -> None:
-    """Take in what a site says of its leases. A report for another site's lease, a closed one or a passed generation
-    changes nothing; the agent learns from the answer's list that it should not hold it."""
-    for report in sorted(reports, key=lambda r: r.lease_id):
-        lease = tx.session.get(Lease, report.lease_id)
-        if (
-            lease is None
-            or lease.site_id != site_id
-            or lease.generation != report.generation
-            or lease.state == "closed"
-        ):
-            continue
-        if not _says_something_new(lease, report):
-            _note_progress(tx, lease, report)
-            continue
-        workload = tx.session.get_one(Workload, lease.workload_id, with_for_update=True)
-        lease = tx.session.get_one(Lease, report.lease_id, with_for_update=True, populate_existing=True)
-        if lease.state != "closed":
-            _apply(tx, lease, workload, report)
+def news(tx: Tx, site_id: str, reports: Sequence[LeaseReport]) -> list[LeaseReport]:
+    """The reports that would change something, by lease id, found with one query and no lock: most syncs bring none.
+
+    A report of another site's lease, of a closed one or of a passed generation is no news; the agent learns from the
+    answer's list that it should not hold it.
+    """
+    wanted = {r.lease_id for r in reports if r.lease_id.isprintable()}
+    rows = tx.session.execute(
+        select(Lease, Workload)
+        .join(Workload, Workload.id == Lease.workload_id)
+        .where(Lease.id.in_(wanted), Lease.site_id == site_id, Lease.state != "closed")
+    )
+    held = {lease.id: (lease, workload) for lease, workload in rows}
+    return [
+        report
+        for report in sorted(reports, key=lambda r: r.lease_id)
+        if report.lease_id in held
+        and held[report.lease_id][0].generation == report.generation
+        and (_moves(held[report.lease_id][0], report) or _progresses(*held[report.lease_id], report))
+    ]
 
 
-def _says_something_new(lease: Lease, report: LeaseReport) -> bool:
+def apply_report(tx: Tx, site_id: str, report: LeaseReport) -> None:
+    """Take in what a site says of one lease. Reports may come twice, late and in any order.
+
+    One lease a transaction: locks are taken as workload, lease, devices, so that placing, cancelling and reporting at
+    once never wait for each other in a circle.
+    """
+    workload_id = tx.session.scalar(select(Lease.workload_id).where(Lease.id == report.lease_id))
+    if workload_id is None:
+        return
+    workload = tx.session.get_one(Workload, workload_id, with_for_update=True)
+    lease = tx.session.get_one(Lease, report.lease_id, with_for_update=True)
+    if lease.site_id != site_id or lease.generation != report.generation or lease.state == "closed":
+        return
+    if _moves(lease, report):
+        _apply(tx, lease, workload, report)
+    if _progresses(lease, workload, report):
+        _note_progress(tx, workload, report)
+
+
+def _moves(lease: Lease, report: LeaseReport) -> bool:
+    """Whether the report is ahead of the lease; what says less than is known already came late."""
     reached = {"offered": 0, "accepted": 1, "active": 2, "ending": 3}[lease.state]
     said = {LeasePhase.accepted: 1, LeasePhase.running: 2, LeasePhase.exited: 3}[report.phase]
-    return said > reached or report.ready != lease.ready or report.complete
+    if said != reached:
+        return said > reached
+    return report.complete if said == 3 else report.ready != lease.ready
 
 
-def _note_progress(tx: Tx, lease: Lease, report: LeaseReport) -> None:
-    if report.progress is None or report.phase is not LeasePhase.running:
-        return
-    workload = tx.session.get_one(Workload, lease.workload_id)
-    if (workload.progress_ppm, workload.progress_message) != (report.progress.fraction_ppm, report.progress.message):
-        workload.progress_ppm = report.progress.fraction_ppm
-        workload.progress_message = report.progress.message[:300]
-        tx.notify(workloads.WATCH_CHANNEL, workload.id)
+def _progresses(lease: Lease, workload: Workload, report: LeaseReport) -> bool:
+    if report.progress is None or report.phase is not LeasePhase.running or lease.state == "ending":
+        return False
+    return (workload.progress_ppm, workload.progress_message) != _progress(report)
+
+
+def _progress(report: LeaseReport) -> tuple[int | None, str | None]:
+    if report.progress is None:
+        return None, None
+    return report.progress.fraction_ppm, report.progress.message[:PROGRESS_LENGTH_MAX]
+
+
+def _note_progress(tx: Tx, workload: Workload, report: LeaseReport) -> None:
+    workload.progress_ppm, workload.progress_message = _progress(report)
+    tx.notify(workloads.WATCH_CHANNEL, workload.id)
 
 
 def _apply(tx: Tx, lease: Lease, workload: Workload, report: LeaseReport) -> None:
@@ -82,15 +115,16 @@ def _apply(tx: Tx, lease: Lease, workload: Workload, report: LeaseReport) -> Non
         tx.emit("lease.accepted", lease.id)
     if report.started_at is not None and lease.active_from is None:
         _activate(tx, lease, workload, report.started_at)
-    if report.ready != lease.ready:
-        lease.ready = report.ready
-        tx.notify(ROUTES_CHANNEL)
-        tx.notify(workloads.WATCH_CHANNEL, workload.id)
-    if report.phase is LeasePhase.exited and lease.state != "ending":
+    if report.phase is not LeasePhase.exited:
+        if report.ready != lease.ready:
+            lease.ready = report.ready
+            tx.notify(ROUTES_CHANNEL)
+            tx.notify(workloads.WATCH_CHANNEL, workload.id)
+        return
+    if lease.state != "ending":
         _end(tx, lease, report)
-    if report.phase is LeasePhase.exited and report.complete:
+    if report.complete:
         _close(tx, lease, workload)
-    _note_progress(tx, lease, report)
 
 
 def _activate(tx: Tx, lease: Lease, workload: Workload, started_at: datetime) -> None:
@@ -154,16 +188,41 @@ def cancel(tx: Tx, workload: Workload, cause: str = "asked for") -> None:
         lease.state, lease.closed_at, lease.reason = "closed", tx.now, "cancelled"
         workloads.move(tx, workload, "cancelled", cause, workloads.Outcome(reason="cancelled"))
         tx.notify(SITE_CHANNEL, lease.site_id)
-    else:
-        stop_lease(tx, lease)
-
-
-def stop_lease(tx: Tx, lease: Lease) -> None:
-    """Tell the site to end the work; what it says of the end decides what the workload becomes."""
-    if lease.desired != "stop":
+    elif lease.desired != "stop":
         lease.desired = "stop"
+        workloads.note(tx, workload, f"its site is told to stop it: {cause}", lease_id=lease.id)
         tx.emit("lease.stop", lease.id)
         tx.notify(SITE_CHANNEL, lease.site_id)
+
+
+def lose_leases(tx: Tx, site: Site) -> int:
+    """Close every open lease of a site that can say nothing of them any more, as lost; how many.
+
+    What ran there counts until the site was last heard, and is not charged: a provider's fault. Workloads that have
+    restarts left wait for another place.
+    """
+    query = select(Lease.id, Lease.workload_id).where(Lease.site_id == site.id, Lease.state != "closed")
+    rows = tx.session.execute(query.order_by(Lease.workload_id)).all()
+    for lease_id, workload_id in rows:
+        workload = tx.session.get_one(Workload, workload_id, with_for_update=True)
+        lease = tx.session.get_one(Lease, lease_id, with_for_update=True)
+        if lease.state == "closed":
+            continue
+        if lease.state != "ending":
+            heard = site.last_seen_at or tx.now
+            report = LeaseReport(
+                lease_id=lease_id, generation=lease.generation, phase=LeasePhase.exited, ended_at=heard, reason="lost",
+                message=f"the site {site.name} was closed while it could not be heard",
+            )  # fmt: skip
+            _end(tx, lease, report)
+        _close(tx, lease, workload)
+    return len(rows)
+
+
+def open_lease_count(tx: Tx, site_id: str) -> int:
+    """Leases of a site that are not closed."""
+    query = select(func.count()).select_from(Lease).where(Lease.site_id == site_id, Lease.state != "closed")
+    return tx.session.scalar(query) or 0
 
 
 def open_lease(tx: Tx, workload_id: str) -> Lease | None:
@@ -174,11 +233,12 @@ def open_lease(tx: Tx, workload_id: str) -> Lease | None:
 
 def add_log(tx: Tx, site_id: str, lease_id: str, generation: int, offset: int, data: bytes) -> int:
     """Append output; the answer is the next byte wanted. Bytes at another place than the end change nothing but tell
-    the sender where the end is. An unknown lease takes everything and keeps nothing, so that no agent is stuck on it."""
+    the sender where the end is. A lease that is unknown, not the site's or closed takes everything and keeps nothing, so
+    that no agent is stuck on it."""
     lease = tx.session.get(Lease, lease_id, with_for_update=True)
-    if lease is None or lease.site_id != site_id or lease.generation != generation:
+    if lease is None or lease.site_id != site_id or lease.generation != generation or lease.state == "closed":
         return offset + len(data)
-    end = log_length(tx, lease_id)
+    end = _log_ends(tx, [lease_id]).get(lease_id, 0)
     if offset != end or not data:
         return end
     tx.session.add(LogPiece(lease_id=lease_id, at_byte=offset, data=data))
@@ -187,18 +247,44 @@ def add_log(tx: Tx, site_id: str, lease_id: str, generation: int, offset: int, d
     return end + len(data)
 
 
-def log_length(tx: Tx, lease_id: str) -> int:
-    found = tx.session.execute(
-        select(LogPiece.at_byte, func.length(LogPiece.data))
-        .where(LogPiece.lease_id == lease_id)
-        .order_by(LogPiece.at_byte.desc())
-        .limit(1)
-    ).one_or_none()
-    return found[0] + found[1] if found else 0
+def _log_ends(tx: Tx, lease_ids: Sequence[str]) -> dict[str, int]:
+    """How many bytes of output each of these leases has; one without output is left out."""
+    rows = tx.session.execute(
+        select(LogPiece.lease_id, LogPiece.at_byte + func.length(LogPiece.data))
+        .where(LogPiece.lease_id.in_(lease_ids))
+        .order_by(LogPiece.lease_id, LogPiece.at_byte.desc())
+        .ext(distinct_on(LogPiece.lease_id))
+    )
+    return {lease_id: int(end) for lease_id, end in rows}
 
 
-def read_log(tx: Tx, lease_id: str, offset: int, limit: int) -> bytes:
-    """At most ``limit`` bytes of a lease's output from ``offset``."""
+@dataclass(frozen=True, slots=True)
+class Output:
+    """``data`` begins at the byte asked for; ``end`` is how many bytes there are now."""
+
+    data: bytes
+    end: int
+
+
+def read_log(tx: Tx, workload_id: str, offset: int, limit: int) -> Output:
+    """At most ``limit`` bytes of a workload's output from ``offset``: that of all its leases, one after the other.
+
+    A closed lease takes no more output and a new one is made only after, so a byte never changes its place.
+    """
+    lease_ids = list(
+        tx.session.scalars(select(Lease.id).where(Lease.workload_id == workload_id).order_by(Lease.generation))
+    )
+    ends = _log_ends(tx, lease_ids)
+    data, start = b"", 0
+    for lease_id in lease_ids:
+        end = start + ends.get(lease_id, 0)
+        if len(data) < limit and offset + len(data) < end:
+            data += _lease_log(tx, lease_id, offset + len(data) - start, limit - len(data))
+        start = end
+    return Output(data, start)
+
+
+def _lease_log(tx: Tx, lease_id: str, offset: int, limit: int) -> bytes:
     first = tx.session.scalar(
         select(func.max(LogPiece.at_byte)).where(LogPiece.lease_id == lease_id, LogPiece.at_byte <= offset)
     )
@@ -207,10 +293,8 @@ def read_log(tx: Tx, lease_id: str, offset: int, limit: int) -> bytes:
         .where(LogPiece.lease_id == lease_id, LogPiece.at_byte >= (first or 0), LogPiece.at_byte < offset + limit)
         .order_by(LogPiece.at_byte)
     ).all()
-    if not pieces:
-        return b""
     joined = b"".join(bytes(data) for _, data in pieces)
-    skip = offset - pieces[0][0]
+    skip = offset - (first or 0)
     return joined[skip : skip + limit]
 
 

@@ -26,7 +26,7 @@ def take_snapshot(
     by_node: dict[str, list[DeviceState]] = defaultdict(list)
     for d in devices:
         by_node[d.node_id].append(
-            DeviceState(d.id, d.key, d.kind, d.class_id, d.capacity, d.allocated, d.health in HEALTH_USABLE)
+            DeviceState(d.id, d.key, d.kind, d.class_id, d.reported_capacity, d.allocated, d.health in HEALTH_USABLE)
         )
     by_site: dict[str, list[NodeState]] = defaultdict(list)
     for n in nodes:

@@ -86,6 +86,16 @@ class WorkloadCarbon:
 
 
 @dataclass(frozen=True, slots=True)
+class CarbonTotals:
+    """The sums of a statement: seconds, 10⁻⁶ Wh, and 10⁻⁶ g CO2 (None where a region has no factor)."""
+
+    seconds: int
+    it_energy_uwh: int
+    energy_uwh: int
+    carbon_ug: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class CarbonStatement:
     """What leases used in ``[since, until)`` and the carbon of it. Totals are the sums of the rows; ``carbon_ug`` is None
     where a row has none, for a part must not pass for the whole."""

@@ -14,8 +14,8 @@ owes (arrears) negative, and where money and 度 come from (``external:payments`
 | ``promotion`` | CNY | minus what the platform spent on free quota |
 | ``breakage`` | both | packs and quota that expired unused |
 | ``clearing`` | CNY | value of use that awaits settlement |
-| ``rounding`` | CNY | what rounding invoices to the fen has added |
-| ``provider:<org>:payable`` | CNY | what a provider is to be paid |
+| ``rounding`` | CNY | what rounding to the fen has added |
+| ``provider:<org>:payable`` / ``…:paid`` | CNY | what a provider is to be paid / has been paid |
 | ``platform:fee`` | CNY | the platform's share |
 """
 

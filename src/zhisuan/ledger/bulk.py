@@ -8,12 +8,16 @@ from sqlalchemy.orm import Session
 from zhisuan.ledger.rules import Slice
 from zhisuan.usage.bulk import copy_rows
 
-CHARGE_COLUMNS = (
-    "id", "org_id", "source", "event_id", "kind", "lease_id", "provider_id", "subject", "at", "seconds", "tokens",
-    "quantity_udu", "value_ucny", "cash_ucny", "platform_fee_ppm", "price_book_version", "price_e8_per_du",
-    "transaction_id",
-)  # fmt: skip
-SLICE_COLUMNS = ("charge_id", "number", "purse", "grant_id", "quantity_udu", "value_ucny", "cash_ucny")
+CHARGE_COLUMNS = {
+    "id": "text", "org_id": "text", "source": "text", "event_id": "text", "kind": "text", "lease_id": "text",
+    "provider_id": "text", "subject": "text", "at": "timestamptz", "seconds": "int8", "tokens": "int8",
+    "quantity_udu": "int8", "value_ucny": "int8", "cash_ucny": "int8", "platform_fee_ppm": "int8",
+    "price_book_version": "int8", "price_e8_per_du": "int8", "transaction_id": "text",
+}  # fmt: skip
+SLICE_COLUMNS = {
+    "charge_id": "text", "number": "int8", "purse": "text", "grant_id": "text", "quantity_udu": "int8", "value_ucny": "int8",
+    "cash_ucny": "int8",
+}  # fmt: skip
 
 
 def write_charges(

@@ -55,7 +55,7 @@ def register(
     description: str | None,
 ) -> ModelVersion:
     """The artefact folder ``folder`` as the next version of model ``name``. Raises ``InvalidInput``, ``NotFound``."""
-    if not NAME.match(name):
+    if not NAME.fullmatch(name):
         raise InvalidInput(
             Text(f"{name!r} is not a model name.", f"{name!r} 不是有效的模型名称。"),
             Text(

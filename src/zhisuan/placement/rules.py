@@ -125,10 +125,8 @@ def _cards(
             facts = classes.get(device.class_id or "")
             if device.kind != "accelerator" or facts is None or facts.rate_udu_per_hour is None:
                 continue
-            if (
-                device.class_id in class_ids_named(name, classes)
-                and (device.free if free else device.capacity) >= MILLI_CARD
-            ):
+            amount = device.free if free else device.capacity
+            if device.class_id in class_ids_named(name, classes) and amount >= MILLI_CARD and device not in chosen:
                 by_class.setdefault(facts.class_id, []).append(device)
         enough = {cid: cards for cid, cards in by_class.items() if len(cards) >= count}
         if not enough:

@@ -20,7 +20,7 @@ class DeviceState:
 
     @property
     def free(self) -> int:
-        return self.capacity - self.allocated if self.usable else 0
+        return max(0, self.capacity - self.allocated) if self.usable else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """The agent put together: who this site is, what it has, and the lanes that run until the agent is told to stop."""
 
 import asyncio
-import os
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
@@ -32,12 +31,7 @@ from zhisuan.site.sync import Sync
 from zhisuan.wire.site import Inventory
 
 KEEPALIVE_SECONDS = 30.0
-PARENT_SECONDS = 1.0
 JOURNAL_NAME = "journal.db"
-
-
-class ParentGone(Exception):
-    """The process that started the agent has ended."""
 
 
 class Agent:
@@ -149,8 +143,6 @@ class Agent:
                 self._keep_alive(),
             ):
                 spawn(lane)
-            if self._config.exit_with_parent:
-                spawn(_watch_parent())
 
     def _starter(self, book: Book, grants: Mapping[str, AcceleratorGrant]) -> Starter:
         def in_use() -> set[str]:
@@ -193,13 +185,6 @@ class Agent:
             except OSError as error:
                 log.error("The engine cannot be told that the agent lives: %s", error)
             await asyncio.sleep(seconds)
-
-
-async def _watch_parent() -> None:
-    parent = os.getppid()
-    while os.getppid() == parent:
-        await asyncio.sleep(PARENT_SECONDS)
-    raise ParentGone
 
 
 def _say_engine(report: EngineReport, *, allow_unisolated: bool) -> None:

@@ -1,5 +1,6 @@
 """What the agent is told when it starts; a JSON file for ``python -m zhisuan.site``, or made in place by the embedder."""
 
+import json
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -7,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from zhisuan.base.text import Text
 from zhisuan.engines.local.config import LocalEngineConfig
 from zhisuan.site.errors import ConfigUnusable
+from zhisuan.site.private_file import write_private
 from zhisuan.site.probes import Budget
 
 
@@ -23,8 +25,8 @@ class ProbeSettings(BaseModel):
 class AgentConfig(BaseModel):
     """``data_dir`` keeps credential, journal, archives and runs of this one site. ``join_token`` is needed until the site
     has joined. ``gateway_url`` overrides what the server says. ``ca_file``: trust this authority (PEM) for the server
-    beside none other. ``memory_reserve_mib``: memory not offered to work. ``exit_with_parent``: end when the process
-    that started the agent is gone."""
+    beside none other. ``memory_reserve_mib``: memory not offered to work. ``exit_with_parent``: end when the
+    process that started the agent has ended."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,6 +51,13 @@ def read_config(path: Path) -> AgentConfig:
     except ValidationError as error:
         found = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
         raise _unusable(path, found, found) from error
+
+
+def write_config(config: AgentConfig, path: Path) -> None:
+    """The file for ``python -m zhisuan.site``, readable by its owner only: the join token is in it."""
+    fields = config.model_dump(mode="json")
+    fields["join_token"] = config.join_token.get_secret_value() if config.join_token is not None else None
+    write_private(path, json.dumps(fields, indent=2))
 
 
 def _unusable(path: Path, en: str, zh: str) -> ConfigUnusable:

@@ -8,8 +8,6 @@ A kill between 1 and 3 is repaired by joining again with the same token and the 
 A server that gives out a secret of its own instead is taken at its word.
 """
 
-import json
-import os
 import platform
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from zhisuan.base.text import Text
 from zhisuan.site.backoff import Backoff, Link, log, until_reached
 from zhisuan.site.client import ServerClient
 from zhisuan.site.errors import ConfigUnusable
+from zhisuan.site.private_file import write_private
 from zhisuan.wire.site import JoinRequest
 
 FILE_NAME = "credential.json"
@@ -58,20 +57,7 @@ def load(data_dir: Path) -> Identity | None:
 
 def keep(data_dir: Path, identity: Identity) -> None:
     """Write the file whole or not at all, readable by its owner only."""
-    path = data_dir / FILE_NAME
-    temporary = path.with_suffix(".tmp")
-    temporary.unlink(missing_ok=True)
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as file:
-        json.dump(identity.model_dump(), file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    folder = os.open(data_dir, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_private(data_dir / FILE_NAME, identity.model_dump_json())
 
 
 async def establish(

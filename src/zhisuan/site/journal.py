@@ -6,8 +6,8 @@ A change and the windows that it makes due are one transaction, so no kill can c
 import json
 import os
 import sqlite3
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,7 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             path.touch(mode=0o600)
+        self._path = path
         self._db = sqlite3.connect(path, isolation_level=None)
         try:
             self._db.execute("PRAGMA journal_mode=WAL")
@@ -69,22 +70,16 @@ class Journal:
 
     def save(self, record: LeaseRecord, windows: Iterable[UsageWindow] = ()) -> None:
         """Keep the record and spool its new windows, both or neither."""
-        with closing(self._db.cursor()) as cursor:
-            cursor.execute("BEGIN IMMEDIATE")
-            try:
-                cursor.execute(
-                    "INSERT INTO lease VALUES (?, ?, ?) "
-                    "ON CONFLICT (lease_id, generation) DO UPDATE SET record = excluded.record",
-                    (*record.key, record.model_dump_json()),
-                )
-                cursor.executemany(
-                    "INSERT INTO usage_window VALUES (?, ?, ?, ?, ?)",
-                    [(w.id, w.lease_id, w.generation, _epoch(w.start), _epoch(w.end)) for w in windows],
-                )
-                cursor.execute("COMMIT")
-            except BaseException:
-                cursor.execute("ROLLBACK")
-                raise
+        with self._transaction() as cursor:
+            cursor.execute(
+                "INSERT INTO lease VALUES (?, ?, ?) "
+                "ON CONFLICT (lease_id, generation) DO UPDATE SET record = excluded.record",
+                (*record.key, record.model_dump_json()),
+            )
+            cursor.executemany(
+                "INSERT INTO usage_window VALUES (?, ?, ?, ?, ?)",
+                [(w.id, w.lease_id, w.generation, _epoch(w.start), _epoch(w.end)) for w in windows],
+            )
 
     def unsent_windows(self, limit: int) -> list[UsageWindow]:
         """The oldest windows that the server has not accepted yet."""
@@ -99,10 +94,8 @@ class Journal:
         ]
 
     def windows_sent(self, windows: Iterable[UsageWindow]) -> None:
-        with closing(self._db.cursor()) as cursor:
-            cursor.execute("BEGIN IMMEDIATE")
+        with self._transaction() as cursor:
             cursor.executemany("DELETE FROM usage_window WHERE id = ?", [(w.id,) for w in windows])
-            cursor.execute("COMMIT")
 
     def has_unsent(self, key: Key) -> bool:
         found = self._db.execute("SELECT 1 FROM usage_window WHERE lease_id = ? AND generation = ? LIMIT 1", key)
@@ -114,13 +107,13 @@ class Journal:
         return dict(rows.fetchall())
 
     def artefact_sent(self, key: Key, path: str, sha256: str) -> None:
-        self._db.execute("INSERT OR REPLACE INTO artefact VALUES (?, ?, ?, ?)", (*key, path, sha256))
+        with self._transaction() as cursor:
+            cursor.execute("INSERT OR REPLACE INTO artefact VALUES (?, ?, ?, ?)", (*key, path, sha256))
 
     def forget(self, final: LeaseReport, at: datetime) -> None:
         """Drop all of one generation but its final report; reports older than ``PAST_KEPT`` go too."""
         key = (final.lease_id, final.generation)
-        with closing(self._db.cursor()) as cursor:
-            cursor.execute("BEGIN IMMEDIATE")
+        with self._transaction() as cursor:
             for statement in (
                 "DELETE FROM lease WHERE lease_id = ? AND generation = ?",
                 "DELETE FROM artefact WHERE lease_id = ? AND generation = ?",
@@ -130,7 +123,6 @@ class Journal:
                 "INSERT OR REPLACE INTO past VALUES (?, ?, ?, ?)", (*key, final.model_dump_json(), _epoch(at))
             )
             cursor.execute("DELETE FROM past WHERE forgotten_epoch < ?", (_epoch(at - PAST_KEPT),))
-            cursor.execute("COMMIT")
 
     def past_of(self, lease_id: str) -> list[LeaseReport]:
         """Final reports of a lease's generations that have been forgotten."""
@@ -143,7 +135,23 @@ class Journal:
         return None if row is None else json.loads(row[0])
 
     def keep_fact(self, name: str, value: Any) -> None:
-        self._db.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, json.dumps(value)))
+        with self._transaction() as cursor:
+            cursor.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, json.dumps(value)))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Cursor]:
+        """All of it or nothing. Raises JournalUnreadable when the disk does not take it."""
+        with closing(self._db.cursor()) as cursor:
+            try:
+                cursor.execute("BEGIN IMMEDIATE")
+                yield cursor
+                cursor.execute("COMMIT")
+            except BaseException as error:
+                if self._db.in_transaction:
+                    cursor.execute("ROLLBACK")
+                if isinstance(error, sqlite3.OperationalError):
+                    raise _unwritable(self._path, error) from error
+                raise
 
 
 def _epoch(at: datetime) -> int:
@@ -154,12 +162,22 @@ def _at(epoch: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=epoch)
 
 
+def _unwritable(path: Path, error: sqlite3.Error) -> JournalUnreadable:
+    return JournalUnreadable(
+        Text(f"The site journal {path} cannot be written: {error}.", f"无法写入站点记录库 {path}：{error}。"),
+        Text(
+            "Free space on its disk and start the agent again; running work goes on meanwhile.",
+            "请清理磁盘空间后重新启动代理；在此期间，运行中的任务不受影响。",
+        ),
+    )
+
+
 def _unreadable(path: Path, error: sqlite3.Error) -> JournalUnreadable:
     aside = f"{path.name}.damaged"
     locked = isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
     if locked or not os.access(path, os.R_OK | os.W_OK):
         return JournalUnreadable(
-            Text(f"The site journal {path} cannot be opened: {error}.", f"无法打开站点日志 {path}：{error}。"),
+            Text(f"The site journal {path} cannot be opened: {error}.", f"无法打开站点记录库 {path}：{error}。"),
             Text(
                 "Make the file readable and writable for the agent's user and end other programs that hold it.",
                 "请确认代理用户可读写该文件，并结束占用它的其他程序。",
@@ -169,7 +187,7 @@ def _unreadable(path: Path, error: sqlite3.Error) -> JournalUnreadable:
         Text(
             f"The site journal {path} is damaged: {error}. The agent does not go on with it, since metered time could be "
             "lost.",
-            f"站点日志 {path} 已损坏：{error}。为避免丢失计量数据，代理不会继续使用它。",
+            f"站点记录库 {path} 已损坏：{error}。为避免丢失计量数据，代理不会继续使用它。",
         ),
         Text(
             f"Restore it from a backup, or move it to {aside} and start again: windows that were not sent yet stay in it.",

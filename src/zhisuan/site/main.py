@@ -19,12 +19,13 @@ from zhisuan.base.clock import Clock, SystemClock
 from zhisuan.base.ids import TimeOrderedIds
 from zhisuan.base.text import Text
 from zhisuan.engines.contract import Engine
-from zhisuan.site.agent import Agent, ParentGone
+from zhisuan.site.agent import Agent
 from zhisuan.site.backoff import log
 from zhisuan.site.config import AgentConfig, read_config
 from zhisuan.site.errors import AgentStop, AnotherAgent, ConfigUnusable
 
 LOCK_NAME = "agent.lock"
+PARENT_SECONDS = 1.0
 
 
 def run_agent(config: AgentConfig, *, engine: Engine | None = None, clock: Clock | None = None) -> None:
@@ -32,29 +33,38 @@ def run_agent(config: AgentConfig, *, engine: Engine | None = None, clock: Clock
 
     Raises an AgentStop that says why the agent cannot go on and what to do.
     """
+    parent_pid = os.getppid()
     with _alone(config.data_dir):
         when = clock or SystemClock()
         agent = Agent(config, engine or _local_engine(config, when), when, TimeOrderedIds(when), SystemRandom().random)
-        asyncio.run(_until_told(agent))
+        asyncio.run(_until_told(agent, parent_pid if config.exit_with_parent else None))
 
 
-async def _until_told(agent: Agent) -> None:
+async def _until_told(agent: Agent, parent_pid: int | None) -> None:
     working = asyncio.create_task(agent.run())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, working.cancel)
+    watching = asyncio.create_task(_end_with(parent_pid, working)) if parent_pid is not None else None
     try:
         await working
     except asyncio.CancelledError:
         log.info("The agent stops; running work goes on.")
     except BaseExceptionGroup as group:
-        if group.subgroup(ParentGone) is not None:
-            log.info("The process that started the agent is gone; the agent stops, running work goes on.")
-            return
         stop = _first_stop(group)
         if stop is None:
             raise
         raise stop from group
+    finally:
+        if watching is not None:
+            watching.cancel()
+
+
+async def _end_with(parent_pid: int, working: asyncio.Task[None]) -> None:
+    while os.getppid() == parent_pid:
+        await asyncio.sleep(PARENT_SECONDS)
+    log.info("The process that started the agent is gone.")
+    working.cancel()
 
 
 def _first_stop(group: BaseExceptionGroup[BaseException]) -> AgentStop | None:

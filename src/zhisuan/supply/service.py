@@ -1,11 +1,12 @@
 """Inviting sites, taking in their inventory, and knowing whether they can be heard."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from zhisuan.base import secrets
@@ -17,6 +18,7 @@ from zhisuan.supply.inventory import EngineRecord, NodeRecord
 from zhisuan.supply.tables import Device, JoinToken, Measurement, Node, Site, SiteSilence
 
 TOKEN_LIFE = timedelta(hours=24)
+SILENCE_LOCK = 722_302
 TRANSITIONS = {
     "verify": ({"joining"}, "verified"),
     "open": ({"verified", "draining"}, "open"),
@@ -119,6 +121,13 @@ def join(tx: Tx, token: str, credential_digest: str) -> Site:
             ),
             code="bad_join_token",
         )
+    holder = tx.session.scalar(select(Site.id).where(Site.credential_digest == credential_digest))
+    if holder is not None and holder != site.id:
+        raise Conflict(
+            Text("This agent acts for another site already.", "该代理已属于另一个站点。"),
+            Text("Give each site's agent a data folder of its own.", "请为每个站点的代理使用独立的数据目录。"),
+            code="credential_in_use",
+        )
     found.used_at = tx.now
     site.credential_digest = credential_digest
     site.joined_at = tx.now
@@ -146,6 +155,7 @@ def site_of_credential(tx: Tx, credential: str | None) -> Site:
 def take_inventory(tx: Tx, site: Site, engine: EngineRecord, nodes: Sequence[NodeRecord]) -> None:
     """Record what the agent found. A device that vanished keeps its leases and takes no new ones; capacity never
     falls below what is allocated (the difference shows in ``reported_capacity``)."""
+    _check_names(nodes)
     site.engine = engine.as_dict()
     known = {n.hostname: n for n in tx.session.scalars(select(Node).where(Node.site_id == site.id).with_for_update())}
     for record in nodes:
@@ -162,6 +172,21 @@ def take_inventory(tx: Tx, site: Site, engine: EngineRecord, nodes: Sequence[Nod
     for gone in known.values():
         gone.present = False
     tx.emit("site.inventory", site.id, {"nodes": len(nodes)})
+
+
+def _check_names(nodes: Sequence[NodeRecord]) -> None:
+    """A host name twice in a site, or a device key twice in a node, would make two things one."""
+    names = [n.hostname for n in nodes]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    twice += [
+        f"{n.hostname}/{key}" for n in nodes for key, count in Counter(d.key for d in n.devices).items() if count > 1
+    ]
+    if twice:
+        raise InvalidInput(
+            Text(f"The inventory names {twice[0]} twice.", f"设备清单中 {twice[0]} 重复。"),
+            Text("Give each node and each device of a node a name of its own.", "节点名与节点内的设备键不得重复。"),
+            problems=[FieldProblem("nodes", Text(f"{name} is there twice", f"{name} 重复")) for name in twice],
+        )
 
 
 def _take_devices(tx: Tx, node: Node, record: NodeRecord) -> None:
@@ -217,7 +242,11 @@ def heard_from(tx: Tx, site: Site, *, agent_boot: str, agent_time: datetime, eve
 
 
 def note_silences(tx: Tx, ttl: timedelta) -> list[str]:
-    """Open a silence for each site not heard from within ``ttl``; their ids. The work there is left as it is."""
+    """Open a silence for each site not heard from within ``ttl``; their ids. The work there is left as it is.
+
+    Two that do this at once do it one after the other, so that a silence is noted once.
+    """
+    tx.session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": SILENCE_LOCK})
     silent = tx.session.scalars(
         select(Site).where(
             Site.last_seen_at < tx.now - ttl,

@@ -110,7 +110,7 @@ def _check_sign_up(kind: str, org_name: str, email: str, name: str, password: st
         problems.append(FieldProblem("organisation", Text("takes 1 to 100 characters", "须为 1 到 100 个字符")))
     if not 1 <= len(name.strip()) <= 100:
         problems.append(FieldProblem("name", Text("takes 1 to 100 characters", "须为 1 到 100 个字符")))
-    if not EMAIL.match(email.strip()) or len(email) > 254:
+    if not EMAIL.fullmatch(email.strip()) or len(email) > 254:
         problems.append(FieldProblem("email", Text("is not an e-mail address", "不是有效的邮箱地址")))
     if not PASSWORD_LENGTH_MIN <= len(password) <= 1000:
         problems.append(
@@ -195,7 +195,8 @@ def sign_in(tx: Tx, email: str, password: str, hours: int) -> NewKey | None:
             code="too_many_sign_ins",
         )
     user = tx.session.scalar(select(User).where(User.email == address))
-    if user is None or not secrets.password_matches(password, user.password_hash):
+    # An unknown address takes as long as a known one: the time must not say which addresses there are.
+    if not secrets.password_matches(password, user.password_hash if user else secrets.NO_PASSWORD) or user is None:
         tx.session.add(SignInFailure(id=tx.ids.new("evt"), email=address, at=tx.now))
         return None
     member = tx.session.scalar(

@@ -25,15 +25,17 @@ from zhisuan.wire.common import Accepted
 from zhisuan.wire.gateway import TokenUsage
 from zhisuan.wire.site import UsageWindow
 
-WINDOW_COLUMNS = (
-    "source", "id", "org_id", "lease_id", "generation", "minute", "start_at", "end_at", "seconds", "quantity_udu",
-    "received_at", "rated",
-)  # fmt: skip
-TOKEN_BODY_COLUMNS = (
-    "org_id", "project_id", "key_id", "deployment_id", "lease_id", "model", "at", "input_tokens", "cached_input_tokens",
-    "output_tokens", "estimated", "outcome", "duration_ms",
-)  # fmt: skip
-TOKEN_COLUMNS = ("source", "id", *TOKEN_BODY_COLUMNS, "received_at", "rated")
+WINDOW_COLUMNS = {
+    "source": "text", "id": "text", "org_id": "text", "lease_id": "text", "generation": "int8", "minute": "int8",
+    "start_at": "timestamptz", "end_at": "timestamptz", "seconds": "int8", "quantity_udu": "int8",
+    "received_at": "timestamptz", "rated": "bool",
+}  # fmt: skip
+TOKEN_COLUMNS = {
+    "source": "text", "id": "text", "org_id": "text", "project_id": "text", "key_id": "text", "deployment_id": "text",
+    "lease_id": "text", "model": "text", "at": "timestamptz", "input_tokens": "int8", "cached_input_tokens": "int8",
+    "output_tokens": "int8", "estimated": "bool", "outcome": "text", "duration_ms": "int8",
+    "received_at": "timestamptz", "rated": "bool",
+}  # fmt: skip
 
 
 def accept_windows(tx: Tx, site_id: str, windows: Sequence[UsageWindow]) -> Accepted:
@@ -80,7 +82,7 @@ def accept_token_events(tx: Tx, gateway: str, events: Sequence[TokenUsage]) -> A
 
 def _lease_facts(session: Session, lease_ids: Iterable[str]) -> dict[str, LeaseFacts]:
     """An id that PostgreSQL cannot hold names no lease."""
-    wanted = {ident for ident in lease_ids if is_storable((ident,))}
+    wanted = {ident for ident in set(lease_ids) if is_storable(ident)}
     found = session.execute(
         select(
             Lease.id,
@@ -103,7 +105,7 @@ def _lease_facts(session: Session, lease_ids: Iterable[str]) -> dict[str, LeaseF
     }  # fmt: skip
 
 
-def _copied(session: Session, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bool:
+def _copied(session: Session, table: str, columns: Mapping[str, str], rows: Iterable[Sequence[Any]]) -> bool:
     """Write all rows, or none when one of them is in the database already; a transaction that is just writing the same
     is waited for."""
     try:

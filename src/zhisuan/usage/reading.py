@@ -16,13 +16,13 @@ from zhisuan.usage.tables import Window
 
 
 class UnratedWindow(NamedTuple):
-    """A window just taken for rating; ``second`` is its start in seconds since 1970, ``at`` the same as PostgreSQL writes it."""
+    """A window just taken for rating; ``second`` is its start ``at`` in seconds since 1970."""
 
     source: str
     id: str
     lease_id: str
     second: int
-    at: str
+    at: datetime
     seconds: int
     quantity_udu: int
 
@@ -34,7 +34,7 @@ class UnratedTokens(NamedTuple):
     id: str
     lease_id: str
     second: int
-    at: str
+    at: datetime
     deployment_id: str
     input_tokens: int
     cached_input_tokens: int
@@ -72,6 +72,18 @@ class LeaseUsage:
     region: str
 
 
+class UsageShape(NamedTuple):
+    """``leases`` leases that are alike in all that energy and carbon depend on: each ran ``seconds`` in the period, after
+    ``seconds_before`` before it."""
+
+    power_milliwatts: int
+    pue_milli: int
+    region: str
+    seconds: int
+    seconds_before: int
+    leases: int
+
+
 @dataclass(frozen=True, slots=True)
 class TotalsMismatch:
     """A lease whose stored total is not what its windows come to."""
@@ -102,13 +114,13 @@ WITH due AS (
     SELECT ctid FROM usage_window WHERE org_id = %s AND NOT rated ORDER BY start_at, lease_id LIMIT %s
 )
 UPDATE usage_window w SET rated = true FROM due WHERE w.ctid = due.ctid AND NOT w.rated
-RETURNING w.source, w.id, w.lease_id, extract(epoch FROM w.start_at)::bigint, w.start_at::text, w.seconds, w.quantity_udu
+RETURNING w.source, w.id, w.lease_id, extract(epoch FROM w.start_at)::bigint, w.start_at, w.seconds, w.quantity_udu
 """
 
 _TAKE_TOKENS = """
 WITH due AS (SELECT ctid FROM usage_token_event WHERE org_id = %s AND NOT rated ORDER BY at LIMIT %s)
 UPDATE usage_token_event t SET rated = true FROM due WHERE t.ctid = due.ctid AND NOT t.rated
-RETURNING t.source, t.id, t.lease_id, floor(extract(epoch FROM t.at))::bigint, t.at::text, t.deployment_id,
+RETURNING t.source, t.id, t.lease_id, floor(extract(epoch FROM t.at))::bigint, t.at, t.deployment_id,
     t.input_tokens, t.cached_input_tokens, t.output_tokens, t.outcome
 """
 
@@ -138,14 +150,16 @@ def take_unrated_windows(session: Session, org_id: str, limit: int) -> list[Unra
     The caller writes their charges in the same transaction and holds the organisation's lock, so that whole batches
     are rated one after the other; even without it no window is given out twice.
     """
-    rows = driver_connection(session).execute(_TAKE_WINDOWS, (org_id, limit)).fetchall()
+    with driver_connection(session).cursor(binary=True) as cursor:
+        rows = cursor.execute(_TAKE_WINDOWS, (org_id, limit)).fetchall()
     return sorted(map(UnratedWindow._make, rows), key=itemgetter(3, 2))
 
 
 def take_unrated_tokens(session: Session, org_id: str, limit: int) -> list[UnratedTokens]:
     """Mark the organisation's oldest unrated model calls as rated and return them by (time, source, id)."""
-    rows = driver_connection(session).execute(_TAKE_TOKENS, (org_id, limit)).fetchall()
-    return sorted(map(UnratedTokens._make, rows), key=lambda t: (t.second, t.at, t.source, t.id))
+    with driver_connection(session).cursor(binary=True) as cursor:
+        rows = cursor.execute(_TAKE_TOKENS, (org_id, limit)).fetchall()
+    return sorted(map(UnratedTokens._make, rows), key=lambda t: (t.at, t.source, t.id))
 
 
 def lease_terms(session: Session, lease_ids: Collection[str]) -> dict[str, LeaseTerms]:
@@ -201,6 +215,31 @@ def lease_usage(
         )
         for r in session.execute(query)
     ]  # fmt: skip
+
+
+_SHAPES = """
+SELECT power_milliwatts, pue_milli, region, seconds, seconds_before, count(*)
+FROM (
+    SELECT l.power_milliwatts, l.pue_milli, l.region,
+        sum(w.seconds) FILTER (WHERE w.start_at >= %(since)s)::bigint AS seconds,
+        coalesce(sum(w.seconds) FILTER (WHERE w.start_at < %(since)s), 0)::bigint AS seconds_before
+    FROM execution_lease l JOIN usage_window w ON w.lease_id = l.id
+    WHERE (%(org_id)s::text IS NULL OR l.org_id = %(org_id)s) AND w.start_at < %(until)s
+        AND l.active_from < %(until)s AND (l.active_to IS NULL OR l.active_to > %(since)s)
+    GROUP BY l.id
+) AS lease
+WHERE seconds IS NOT NULL
+GROUP BY power_milliwatts, pue_milli, region, seconds, seconds_before
+"""
+
+
+def usage_shapes(session: Session, *, org_id: str | None, since: datetime, until: datetime) -> list[UsageShape]:
+    """The leases of one organisation (of all for None) with windows that start in ``[since, until)``, counted by shape.
+
+    A window lies inside the active span of its lease, so a lease whose span does not touch the period is not looked at.
+    """
+    given = {"org_id": org_id, "since": since, "until": until}
+    return list(map(UsageShape._make, driver_connection(session).execute(_SHAPES, given)))
 
 
 def check_totals(session: Session) -> list[TotalsMismatch]:

@@ -1,6 +1,5 @@
 """What may be counted, and how much 度 it is. Pure."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -64,14 +63,14 @@ def span_quantity_udu(rate_udu_per_hour: int, active_from: int, start: int, end:
     )
 
 
-def is_storable(texts: Iterable[str]) -> bool:
-    """Whether all are texts that can be kept as they are: printable and not overlong."""
-    return all(0 < len(t) <= TEXT_LENGTH_MAX and t.isprintable() for t in texts)
+def is_storable(value: str) -> bool:
+    """Whether a text can be kept as it is: printable, not empty and not overlong."""
+    return 0 < len(value) <= TEXT_LENGTH_MAX and value.isprintable()
 
 
 def judge_window(window: UsageWindow, site_id: str, lease: LeaseFacts | None, now: datetime) -> Refusal | None:
     """None when the window may be counted. A lease of another site is answered like an unknown one."""
-    if not is_storable((window.id,)):
+    if not is_storable(window.id):
         return Refusal("bad_text", "the id is empty, overlong or not printable")
     if lease is None or lease.site_id != site_id:
         return Refusal("unknown_lease", f"this site has no lease {window.lease_id[:TEXT_LENGTH_MAX]!r}")
@@ -99,7 +98,7 @@ def judge_window(window: UsageWindow, site_id: str, lease: LeaseFacts | None, no
 
 def judge_tokens(event: TokenUsage, lease: LeaseFacts | None, now: datetime) -> Refusal | None:
     """None when the event may be counted. A lease of another organisation is answered like an unknown one."""
-    if not is_storable((event.id, event.key_id, event.deployment_id, event.model, event.project_id or "-")):
+    if not all(map(is_storable, (event.id, event.key_id, event.deployment_id, event.model, event.project_id or "-"))):
         return Refusal("bad_text", "a text of the event is empty, overlong or not printable")
     if lease is None or lease.org_id != event.org_id:
         return Refusal("unknown_lease", f"organisation {event.org_id!r} has no lease {event.lease_id!r}")

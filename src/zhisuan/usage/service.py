@@ -8,12 +8,14 @@ from zhisuan.usage.reading import (
     TotalsMismatch,
     UnratedTokens,
     UnratedWindow,
+    UsageShape,
     check_totals,
     lease_terms,
     lease_usage,
     orgs_with_unrated,
     take_unrated_tokens,
     take_unrated_windows,
+    usage_shapes,
 )
 from zhisuan.usage.replay import Replayed, replay_quarantined
 
@@ -25,6 +27,7 @@ __all__ = [
     "TotalsMismatch",
     "UnratedTokens",
     "UnratedWindow",
+    "UsageShape",
     "accept_token_events",
     "accept_windows",
     "check_totals",
@@ -35,4 +38,5 @@ __all__ = [
     "replay_quarantined",
     "take_unrated_tokens",
     "take_unrated_windows",
+    "usage_shapes",
 ]

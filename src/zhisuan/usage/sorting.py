@@ -42,7 +42,7 @@ class Sorting(Generic[E]):
 
     def recognise(self, stored: Callable[[Sequence[str]], Mapping[str, Body]]) -> None:
         """What would be refused today but was counted before is a duplicate: a replay changes nothing."""
-        known = stored([event.id for event, _ in self._refused if is_storable((event.id,))]) if self._refused else {}
+        known = stored([event.id for event, _ in self._refused if is_storable(event.id)]) if self._refused else {}
         still = [(event, refusal) for event, refusal in self._refused if known.get(event.id) != self._body_of(event)]
         self._duplicates += len(self._refused) - len(still)
         self._refused = still

@@ -77,6 +77,11 @@ def move(tx: Tx, workload: Workload, state: str, cause: str, outcome: Outcome | 
     _record(tx, workload, cause, detail)
 
 
+def note(tx: Tx, workload: Workload, cause: str, **detail: Any) -> None:
+    """Record something of a workload that leaves its state as it is."""
+    _record(tx, workload, cause, detail)
+
+
 def _record(tx: Tx, workload: Workload, cause: str, detail: dict[str, Any]) -> None:
     number = tx.session.scalar(
         select(func.coalesce(func.max(WorkloadEvent.number), 0) + 1).where(WorkloadEvent.workload_id == workload.id)

@@ -5,17 +5,20 @@ A field that is not supported is refused by its name. Our own fields stand under
 
 import re
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
-
-import yaml
 
 from zhisuan.base.errors import FieldProblem, InvalidInput, TooLarge
 from zhisuan.base.text import Text
+from zhisuan.workload import yaml_file
 
 FILE_BYTES_MAX = 256 * 1024
-NAME = re.compile(r"^[\w][\w .-]{0,62}$")
-ENV_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
-DURATION = re.compile(r"^(\d+)\s*(s|m|h|d)?$")
+NAME = re.compile(r"\w[\w .-]{0,62}")
+ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+DURATION = re.compile(r"([0-9]{1,9})\s*(s|m|h|d)?")
+AMOUNT = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?")
+WHOLE = re.compile(r"[0-9]{1,9}")
+SHOWN_LENGTH_MAX = 60
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 DEFAULT_CPUS_MILLI = 1000
 DEFAULT_MEMORY_MIB = 2048
@@ -123,17 +126,15 @@ class _Reader:
 
 def parse_workload(text: str) -> WorkloadSpec:
     """The checked specification of a workload file. Raises ``InvalidInput`` naming every wrong field, ``TooLarge``."""
-    if len(text.encode()) > FILE_BYTES_MAX:
+    if len(text.encode(errors="replace")) > FILE_BYTES_MAX:
         raise TooLarge(
             Text("The workload file is larger than 256 KiB.", "工作负载文件超过 256 KiB。"),
             Text("Put code and data into the workdir instead.", "请把代码和数据放入 workdir。"),
         )
     try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise _invalid([FieldProblem("file", Text(f"is not YAML{place}", f"不是有效的 YAML{place}"))]) from error
+        data = yaml_file.load(text)
+    except yaml_file.BadYaml as error:
+        raise _invalid(error.problems) from error
     reader = _Reader()
     if not isinstance(data, dict):
         raise _invalid(
@@ -162,8 +163,8 @@ TOP = {"name", "workdir", "num_nodes", "resources", "envs", "file_mounts", "setu
 
 def _read(reader: _Reader, data: dict[str, Any]) -> WorkloadSpec | None:
     reader.known("", data, TOP, NOT_YET)
-    name = str(data.get("name") or "workload")
-    if not NAME.match(name):
+    name = _scalar(data.get("name", "workload"))
+    if not NAME.fullmatch(name):
         reader.wrong(
             "name",
             "takes up to 63 letters, digits, spaces, dots and hyphens",
@@ -172,7 +173,7 @@ def _read(reader: _Reader, data: dict[str, Any]) -> WorkloadSpec | None:
     run = reader.text("run", data.get("run"))
     if not run or not run.strip():
         reader.wrong("run", "is needed: the commands to run", "不能为空：要执行的命令")
-    if data.get("num_nodes", 1) != 1:
+    if not _is_whole(data.get("num_nodes", 1)) or data.get("num_nodes", 1) != 1:
         reader.wrong("num_nodes", "more than one node is not supported by this version", "本版本尚不支持多节点")
     cpus, memory, accelerators, port = _read_resources(reader, data.get("resources"))
     own = reader.mapping("zhisuan", data.get("zhisuan"))
@@ -205,10 +206,23 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _scalar(value: Any) -> str:
+    """A text or number as it reads; empty for anything else."""
+    return str(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+
+
+def _shown(value: Any) -> str:
+    """A wrong value as a message shows it: what it is, cut short."""
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    text = repr(value)
+    return text if len(text) <= SHOWN_LENGTH_MAX else text[:SHOWN_LENGTH_MAX] + "…"
+
+
 def _read_envs(reader: _Reader, value: Any) -> dict[str, str]:
     envs = {}
     for name, content in reader.mapping("envs", value).items():
-        if not ENV_NAME.match(name):
+        if not ENV_NAME.fullmatch(name):
             reader.wrong(f"envs.{name}", "is not a name for an environment variable", "不是有效的环境变量名")
         elif name.startswith("ZHISUAN_"):
             reader.wrong(
@@ -220,7 +234,7 @@ def _read_envs(reader: _Reader, value: Any) -> dict[str, str]:
             reader.wrong(
                 f"envs.{name}", "has no value; give one here or with --env", "没有值；请在文件中填写或用 --env 指定"
             )
-        elif isinstance(content, (dict, list)):
+        elif not isinstance(content, str | int | float | date):
             reader.wrong(f"envs.{name}", "must be one value", "必须是单个值")
         else:
             envs[name] = str(content)
@@ -237,7 +251,7 @@ def _read_resources(reader: _Reader, value: Any) -> tuple[int, int, tuple[tuple[
         ports = ports[0]
     port = None
     if ports is not None:
-        if isinstance(ports, str) and ports.isdigit():
+        if isinstance(ports, str) and WHOLE.fullmatch(ports):
             ports = int(ports)
         if _is_whole(ports) and 1024 <= ports <= 65535:
             port = ports
@@ -250,10 +264,11 @@ def _read_amount(reader: _Reader, where: str, value: Any, scale: int, default: i
     """A number such as 2, 0.5, "4" or "4+" (at least: the platform gives exactly that), times ``scale``."""
     if value is None:
         return default
-    digits = str(value).strip().removesuffix("+").removesuffix("GB").strip()
-    if isinstance(value, bool) or not re.fullmatch(r"\d+(\.\d{1,3})?", digits):
+    digits = _scalar(value).strip().removesuffix("+").removesuffix("GB").strip()
+    if not AMOUNT.fullmatch(digits):
+        shown = _shown(value)
         reader.wrong(
-            where, f"{value!r} is not an amount; write 2 or 0.5 or '4+'", f"{value!r} 不是有效数量；请写 2、0.5 或 '4+'"
+            where, f"{shown} is not an amount; write 2 or 0.5 or '4+'", f"{shown} 不是有效数量；请写 2、0.5 或 '4+'"
         )
         return default
     whole, _, part = digits.partition(".")
@@ -277,8 +292,8 @@ def _read_accelerators(reader: _Reader, value: Any) -> tuple[tuple[str, int], ..
         reader.wrong("resources.accelerators", "takes one kind, such as A100:1", "只支持一种加速卡，例如 A100:1")
         return ()
     name, count = pairs[0]
-    text = str(count)
-    if not name or not text.isdigit() or not 1 <= int(text) <= 1024:
+    text = _scalar(count)
+    if not name or not WHOLE.fullmatch(text) or not 1 <= int(text) <= 1024:
         reader.wrong(
             "resources.accelerators",
             "takes a name and a whole number of cards, such as A100:1",
@@ -298,7 +313,7 @@ def _read_service(reader: _Reader, value: Any, port: int | None) -> ServiceSpec 
         {"readiness_probe", "replicas", "port"},
         {"replica_policy", "load_balancing_policy", "tls", "pool", "workers", "ports"},
     )
-    if data.get("replicas", 1) != 1:
+    if not _is_whole(data.get("replicas", 1)) or data.get("replicas", 1) != 1:
         reader.wrong(
             "service.replicas", "more than one replica is not supported by this version", "本版本尚不支持多副本"
         )
@@ -326,6 +341,8 @@ def _read_service(reader: _Reader, value: Any, port: int | None) -> ServiceSpec 
 
 
 def _read_artefacts(reader: _Reader, own: dict[str, Any]) -> tuple[str, ...]:
+    if "artefacts" in own and "artifacts" in own:
+        reader.wrong("zhisuan.artifacts", "is another name of artefacts; give one of them", "与 artefacts 含义相同，只能填写一个")
     value = own.get("artefacts", own.get("artifacts", []))
     if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
         reader.wrong("zhisuan.artefacts", "takes a list of paths below the artefact folder", "须为产物目录下的路径列表")
@@ -339,7 +356,7 @@ def _read_artefacts(reader: _Reader, own: dict[str, Any]) -> tuple[str, ...]:
 def _read_duration(reader: _Reader, value: Any) -> int | None:
     if value is None:
         return None
-    found = DURATION.match(str(value).strip()) if not isinstance(value, bool) else None
+    found = DURATION.fullmatch(_scalar(value).strip())
     seconds = int(found.group(1)) * SECONDS[found.group(2) or "s"] if found else 0
     if not 1 <= seconds <= DURATION_SECONDS_MAX:
         reader.wrong(

@@ -12,6 +12,7 @@ from engine_conformance import Harness
 
 from zhisuan.base.clock import SystemClock
 from zhisuan.engines.contract import IsolationLevel
+from zhisuan.engines.local import records
 from zhisuan.engines.local.config import LocalEngineConfig
 from zhisuan.engines.local.engine import LocalEngine
 
@@ -43,3 +44,9 @@ def sandbox_harness(root: Path, **changes: Any) -> Iterator[Harness]:
         if report.isolation is not IsolationLevel.sandbox:
             pytest.skip("no full sandbox on this host: " + "; ".join(problem.message_en for problem in report.problems))
         yield harness
+
+
+def group_folders(run_folder: Path) -> list[Path]:
+    """The run's control groups, in every hierarchy."""
+    plan = records.read(str(run_folder / "plan")) or []
+    return [Path(value.split(" ", 1)[1]) for key, value in plan if key == "cgroup_folder"]

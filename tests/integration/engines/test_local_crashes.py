@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from engine_conformance import Harness, spec, wait_for
-from local_engine import CGROUP_PARENT, needs_bwrap, needs_root, sandbox_harness
+from local_engine import CGROUP_PARENT, group_folders, needs_bwrap, needs_root, sandbox_harness
 
 from zhisuan.engines.contract import ExitReason, RunPhase
 from zhisuan.engines.local import records
@@ -239,12 +239,14 @@ def test_groups_without_a_run_are_swept_away(harness: Harness, tmp_path: Path) -
     harness.said("up")
     uid = uid_of(harness, tmp_path)
     supervisor = int(state(tmp_path)["supervisor_pid"])
+    groups = group_folders(tmp_path / "engine/runs/lease_a/1")
+    assert all(folder.is_dir() for folder in groups)
     (tmp_path / "engine/runs/lease_a").rename(tmp_path / "gone")
     os.kill(supervisor, signal.SIGKILL)
     harness.reopen()
     harness.engine.preflight()
     assert processes_of(uid) == []
-    assert list(Path("/sys/fs/cgroup").glob(f"**/{CGROUP_PARENT}/*.lease_a.1")) == []
+    assert not any(folder.exists() for folder in groups)
 
 
 def test_a_host_without_room_for_the_sandbox_says_so(harness: Harness, tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ import pytest
 from gateway_servers import KEY, OTHER_KEY, City, Line, eventually, port_of
 
 from zhisuan.base.secrets import digest
+from zhisuan.gateway.journal import JournalError
 from zhisuan.site import tunnel as site_tunnel
 from zhisuan.site.tunnel import Tunnel
-from zhisuan.wire.gateway import SiteAnswer
+from zhisuan.wire.gateway import SiteAnswer, TokenUsage
 
 pytestmark = pytest.mark.anyio
 ASK = [{"role": "user", "content": "路线"}]
@@ -374,3 +375,62 @@ async def _settled(value: object, quiet_rounds: int = 60) -> int:
                 last = now
                 await asyncio.sleep(0.01)
     return last
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_nothing_final_leaves_before_the_journal_has_it(city: City, stream: bool) -> None:
+    await city.serve_model("lea_1")
+    journal, gate = city.inner._journal, asyncio.Event()
+    record = journal.record
+    handed_over = 0
+
+    async def late(usage: TokenUsage) -> None:
+        nonlocal handed_over
+        handed_over += 1
+        await gate.wait()
+        await record(usage)
+
+    journal.record = lambda usage: asyncio.ensure_future(late(usage))  # type: ignore[method-assign]
+    received = bytearray()
+
+    async def read() -> None:
+        body = {"model": "guide", "messages": ASK, "stream": stream}
+        async with _session() as session, session.post(_chat(city), json=body) as answer:
+            async for part in answer.content.iter_any():
+                received.extend(part)
+
+    reading = asyncio.create_task(read())
+    await eventually(lambda: handed_over == 1)
+    if stream:
+        await eventually(lambda: b'"content":"w2 "' in received)
+    assert await _settled(lambda: len(received), quiet_rounds=20) == len(received)
+    assert b"[DONE]" not in received
+    assert stream or not received
+    gate.set()
+    await reading
+    assert b"[DONE]" in received if stream else json.loads(received)["model"] == "guide"
+
+
+async def test_a_gateway_that_cannot_meter_gives_no_answer_and_recovers(city: City) -> None:
+    (model,) = await city.serve_model("lea_1")
+    journal, record = city.inner._journal, city.inner._journal.record
+
+    def failing(usage: TokenUsage) -> asyncio.Future[None]:
+        failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        failed.set_exception(JournalError("disk full"))
+        return failed
+
+    journal.record = failing  # type: ignore[method-assign]
+    async with city.client() as client:
+        with pytest.raises(openai.InternalServerError) as whole:
+            await client.chat.completions.create(model="guide", messages=ASK)
+        assert (whole.value.status_code, whole.value.code) == (503, "metering_unavailable")
+        with pytest.raises(openai.InternalServerError):
+            await client.chat.completions.create(model="guide", messages=ASK)
+        assert len(model.calls) == 1, "a gateway that cannot meter takes no calls"
+        async with _session() as session, session.get(city.gateway_url + "/ready") as answer:
+            assert (answer.status, (await answer.json())["problems"]) == (503, ["journal_unwritable"])
+        journal.record = record  # type: ignore[method-assign]
+        await city.usage(1)
+        await client.chat.completions.create(model="guide", messages=ASK)
+    await city.usage(2)

@@ -66,10 +66,11 @@ def test_the_agent_ends_with_its_parent_and_the_work_goes_on(server: ControlServ
     agent = agents()
     config = agent.data_dir.parent / "agent.json"
     # A parent of its own that can be killed: it says the agent's process id and waits.
-    script = (
-        "import subprocess, sys, time; "
-        f"print(subprocess.Popen([sys.executable, '-m', 'zhisuan.site', {str(config)!r}]).pid, flush=True); time.sleep(600)"
-    )
+    script = f"""if True:
+        import subprocess, sys, time
+        print(subprocess.Popen([sys.executable, "-m", "zhisuan.site", {str(config)!r}]).pid, flush=True)
+        time.sleep(600)
+    """
     with (agent.data_dir.parent / "agent.log").open("wb") as log:
         parent = subprocess.Popen(
             [sys.executable, "-c", script],

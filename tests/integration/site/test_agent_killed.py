@@ -32,7 +32,10 @@ def assert_whole(server: ControlServer, key: Key) -> None:
     assert_tiled(windows_of(server.seen, key), end)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=SLOW), pytest.param(3, marks=SLOW)])
 def test_kill_the_agent_again_and_again(server: ControlServer, agents: AgentFactory, seed: int) -> None:
     chance = random.Random(seed)
     agent = agents().start()
@@ -52,7 +55,7 @@ def test_kill_the_agent_again_and_again(server: ControlServer, agents: AgentFact
     print("seed", seed, "windows replayed", server.seen.replayed_windows, "uploads", len(server.seen.uploads))
 
 
-@pytest.mark.parametrize("seed", [11, 12])
+@pytest.mark.parametrize("seed", [11, pytest.param(12, marks=SLOW)])
 def test_kill_the_agent_just_after_each_thing_it_says(server: ControlServer, agents: AgentFactory, seed: int) -> None:
     """The server has taken a message and the agent dies before it can note that: the worst moment for doubling."""
     chance = random.Random(seed)
@@ -127,7 +130,7 @@ def test_a_stop_that_meets_a_start_cut_short(server: ControlServer, agents: Agen
         server.wait("the run is gone", lambda seen, runs=runs: not runs.exists())
 
 
-@pytest.mark.slow
+@SLOW
 def test_the_last_minute_and_the_ones_before(server: ControlServer, agents: AgentFactory) -> None:
     """Over a minute's border with kills on both sides of it."""
     agent = agents().start()

@@ -301,7 +301,7 @@ def test_a_kill_between_asking_to_join_and_hearing_is_repaired(server: ControlSe
     assert {joined.token for joined in server.seen.joins} == {TOKEN}
 
 
-@pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.parametrize("fresh", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_machine_is_measured_once_a_boot_or_when_asked(
     server: ControlServer, agents: AgentFactory, fresh: bool
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import KEY, CannedPlatform, problem
+from cli_canned import KEY, CannedPlatform, problem
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import Result

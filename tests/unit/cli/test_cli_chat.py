@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import CannedPlatform
+from cli_canned import CannedPlatform
 from typer.testing import Result
 
 Run = Callable[..., Result]

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import JOB, PLACEMENT, WHY, WORKLOAD, CannedPlatform
+from cli_canned import JOB, PLACEMENT, WHY, WORKLOAD, CannedPlatform
 from rich.console import Console
 from typer.testing import Result
 

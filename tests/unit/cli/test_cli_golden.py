@@ -9,52 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import INVOICE, JOB, LINE, ORG, OVERVIEWS, SITE, CannedPlatform
+from cli_canned import INVOICE, JOB, OVERVIEWS, PAGES, SITE, WORKLOAD, CannedPlatform
 from typer.testing import Result
 
 from zhisuan.cli.cells import width_of
 
 GOLDEN = Path(__file__).parent / "golden"
-PAGES: dict[str, list[str]] = {
-    "help": ["--help"],
-    "help-launch": ["launch", "--help"],
-    "help-jobs": ["jobs", "--help"],
-    "overview": ["overview"],
-    "jobs": ["jobs"],
-    "jobs-show": ["jobs", "show", JOB],
-    "jobs-events": ["jobs", "events", JOB],
-    "jobs-artefacts": ["jobs", "artefacts", JOB],
-    "jobs-cancel": ["jobs", "cancel", JOB],
-    "logs": ["logs", JOB],
-    "why": ["why", JOB],
-    "quote": ["quote", "job.yaml"],
-    "launch-detach": ["launch", "job.yaml", "--detach"],
-    "models": ["models"],
-    "models-show": ["models", "show", "huangshan"],
-    "models-register": ["models", "register", "huangshan", "--from", JOB],
-    "models-deploy": ["models", "deploy", "huangshan"],
-    "wallet": ["wallet"],
-    "buy": ["buy", "pack-20"],
-    "catalog": ["catalog"],
-    "bill": ["bill"],
-    "bill-invoice": ["bill", "--invoice", str(INVOICE["id"])],
-    "bill-charges": ["bill", "--charges"],
-    "trace": ["trace", str(LINE["id"])],
-    "site": ["site"],
-    "site-show": ["site", "show", SITE],
-    "site-create": ["site", "create", "合肥一号", "--region", "CN-AH", "--pue", "1.25"],
-    "site-drain": ["site", "drain", SITE],
-    "earnings": ["earnings"],
-    "keys": ["keys"],
-    "keys-create": ["keys", "create", "ci"],
-    "org": ["org"],
-    "org-topup": ["org", "topup", ORG, "20.00", "--reference", "r"],
-    "prices": ["prices"],
-    "invoice-issue": ["invoice", "issue", ORG],
-    "settle": ["settle", str(INVOICE["id"])],
-    "payout": ["payout", ORG, "12.34", "--reference", "r"],
-    "checks": ["checks"],
-}
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -132,6 +92,4 @@ def test_names_of_others_cannot_steer_the_terminal(run: Callable[..., Result], p
 
 
 def job(name: str) -> dict[str, Any]:
-    from conftest import WORKLOAD
-
     return WORKLOAD | {"name": name}

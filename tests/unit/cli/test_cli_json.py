@@ -7,8 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import ANSWERS, DEPLOYMENT, INVOICE, JOB, KEY, LINE, ORG, SITE, CannedPlatform, problem
-from test_cli_golden import PAGES
+from cli_canned import ANSWERS, DEPLOYMENT, INVOICE, JOB, KEY, LINE, ORG, PAGES, SITE, CannedPlatform, problem
 from typer.testing import Result
 
 from zhisuan.cli.commands import ROOT

@@ -213,3 +213,17 @@ def test_a_damaged_journal_says_so_and_is_left_alone(tmp_path: Path, damage: str
     assert "j.db.damaged" in caught.value.remedy.en
     assert caught.value.exit_status == 6
     assert path.read_bytes() == bytes(content)
+
+
+def test_a_full_disk_is_said_and_leaves_the_journal_whole(tmp_path: Path) -> None:
+    path = tmp_path / "j.db"
+    journal = Journal(path)
+    journal.save(LeaseRecord(offer=OFFER))
+    journal._db.execute("PRAGMA max_page_count = 1")
+    with pytest.raises(JournalUnreadable, match="full"):
+        journal.keep_fact("big", "x" * 1_000_000)
+    assert journal.fact("big") is None
+    journal.close()
+    again = Journal(path)
+    assert [record.key for record in again.records()] == [KEY]
+    again.close()

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from zhisuan.engines.contract import AcceleratorGrant
 from zhisuan.site.artefacts import select
 from zhisuan.site.backoff import FIRST_SECONDS, LAST_SECONDS, Backoff, Link, until_reached
 from zhisuan.site.blobs import BlobCache, BlobMissing
-from zhisuan.site.config import read_config
+from zhisuan.site.config import AgentConfig, read_config, write_config
 from zhisuan.site.errors import AgentStop, ConfigUnusable, Refused, Unreachable
 from zhisuan.site.identity import Identity, keep, load
 from zhisuan.site.runspec import DeviceGone, blob_ids, run_spec
@@ -263,6 +264,16 @@ def test_a_configuration_that_cannot_be_used_names_every_problem(
     assert all(name in str(caught.value) for name in said)
     with pytest.raises(ConfigUnusable, match="No such file"):
         read_config(tmp_path / "none.json")
+
+
+def test_a_written_configuration_reads_back_and_is_private(tmp_path: Path) -> None:
+    config = AgentConfig(
+        data_dir=tmp_path, server_url="http://127.0.0.1:1", join_token=SecretStr("jtk_1"), exit_with_parent=True
+    )
+    path = tmp_path / "agent.json"
+    write_config(config, path)
+    assert read_config(path) == config
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_every_way_to_end_has_a_status_of_its_own() -> None:

@@ -98,10 +98,10 @@ def test_events_are_given_out_for_rating_once_and_in_order(database: Database, c
         assert [(w.lease_id, w.second - int(START.timestamp())) for w in first + rest] == [
             ("lea_0", 0), ("lea_1", 0), ("lea_0", 60), ("lea_1", 60), ("lea_1", 120),
         ]  # fmt: skip
-        assert (first[0].seconds, first[0].at) == (60, "2026-07-01 02:00:00+00")
+        assert (first[0].seconds, first[0].at) == (60, START)
         calls = usage.take_unrated_tokens(tx.session, ORG, 10)
         assert [(c.id, c.second - int(START.timestamp()), c.at) for c in calls] == [
-            ("a", 1, "2026-07-01 02:00:01.5+00"), ("b", 60, "2026-07-01 02:01:00+00"),
+            ("a", 1, START + timedelta(milliseconds=1500)), ("b", 60, START + MINUTE),
         ]  # fmt: skip
         assert usage.take_unrated_windows(tx.session, ORG, 3) == [] == usage.take_unrated_tokens(tx.session, ORG, 3)
         assert usage.orgs_with_unrated(tx.session) == ["org_other"]

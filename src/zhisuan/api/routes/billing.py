@@ -48,7 +48,7 @@ Reader = Annotated[Caller, Depends(Allow("org:bill:read"))]
 ReaderOrOperator = Annotated[Caller, Depends(Allow("org:bill:read", "platform:bill:read"))]
 Closer = Annotated[Caller, Depends(Allow("platform:bill:close"))]
 Month = Annotated[
-    str | None, Query(pattern=r"^\d{4}-(0[1-9]|1[0-2])$", description="Bill month YYYY-MM (Asia/Shanghai).")
+    str | None, Query(pattern=r"^2[0-9]{3}-(0[1-9]|1[0-2])$", description="Bill month YYYY-MM (Asia/Shanghai).")
 ]
 PURSES = ("free", "pack", "wallet", "arrears")
 
@@ -333,8 +333,9 @@ def settlements(
 ) -> PageOf[SettlementView]:
     with platform_of(request).database.begin() as tx:
         rows = paged(tx, select(Settlement), Settlement.id, lambda s: s, limit, cursor)
-        found = [settlement.settlement_of(tx.session, s.invoice_id) for s in rows.items]
-        return PageOf[SettlementView](items=[settlement_view(f) for f in found if f], next_cursor=rows.next_cursor)
+        found = settlement.settlements_of(tx.session, [s.invoice_id for s in rows.items])
+        items = [settlement_view(found[s.invoice_id]) for s in rows.items]
+        return PageOf[SettlementView](items=items, next_cursor=rows.next_cursor)
 
 
 @router.get("/earnings")

@@ -51,7 +51,7 @@ def _tenant(tx: Tx, org_id: str) -> dict[str, Any]:
         select(Workload).where(Workload.org_id == org_id).order_by(Workload.id.desc()).limit(RECENT)
     ).all()
     start, end = bill_month_bounds(bill_month(tx.now))
-    carbon = green.statement(tx.session, org_id=org_id, since=start, until=end)
+    carbon = green.totals(tx.session, org_id=org_id, since=start, until=end)
     return {
         "kind": "tenant",
         "workloads": _states(tx, org_id),
@@ -104,7 +104,7 @@ def _operator(tx: Tx, here: Platform) -> dict[str, Any]:
 
 def _city(tx: Tx, here: Platform) -> dict[str, Any]:
     start, end = bill_month_bounds(bill_month(tx.now))
-    carbon = green.statement(tx.session, since=start, until=end)
+    carbon = green.totals(tx.session, org_id=None, since=start, until=end)
     by_kind = dict(tx.session.execute(select(Organisation.kind, func.count()).group_by(Organisation.kind)).all())
     best = (
         select(Measurement.device_id, func.max(Measurement.mflops).label("mflops"))

@@ -25,9 +25,10 @@ from zhisuan.api.schemas import (
     Words,
 )
 from zhisuan.base.db import Tx
-from zhisuan.base.errors import NotFound
+from zhisuan.base.errors import Conflict, NotFound
 from zhisuan.base.text import Text
 from zhisuan.catalog.device_classes import load_device_classes
+from zhisuan.execution import service as execution
 from zhisuan.execution.tables import Lease
 from zhisuan.supply import service as supply
 from zhisuan.supply.grid_factors import grid_regions
@@ -179,10 +180,20 @@ def new_join_token(request: Request, site_id: str, key: IdempotencyKey, caller: 
 
 
 def _act(request: Request, site_id: str, key: str, caller: Caller, *actions: str) -> JSONResponse:
+    ttl = platform_of(request).site_ttl
+
     def work(tx: Tx) -> SiteView:
         found = supply.site_visible(tx, site_id, caller.org_scope)
+        if "close" in actions and supply.is_reachable(found, tx.now, ttl) and execution.open_lease_count(tx, found.id):
+            raise Conflict(
+                Text(f"Work still runs at the site {found.name}.", f"站点 {found.name} 仍有作业在运行。"),
+                Text("Drain the site, wait until its work has ended, and close it then.", "请先排空站点，待作业结束后再关闭。"),
+                code="site_in_use",
+            )
         for action in actions:
             supply.change_state(tx, found, action)
+        if found.state == "closed":
+            execution.lose_leases(tx, found)
         return site_views(tx, [found], request)[0]
 
     who = caller.principal
@@ -209,5 +220,6 @@ def drain(request: Request, site_id: str, key: IdempotencyKey, caller: Writer) -
 
 @router.post("/sites/{site_id}/close", response_model=SiteView)
 def close(request: Request, site_id: str, key: IdempotencyKey, caller: Writer) -> JSONResponse:
-    """End a drained site; its agent's credential is void from then on."""
+    """End a drained site; its agent's credential is void from then on. Of a site that cannot be heard, what still ran
+    there counts as lost: it is not charged, and waits for another place while it has restarts left."""
     return _act(request, site_id, key, caller, "close")

@@ -113,18 +113,17 @@ def _sync_once(here: Platform, site_id: str, body: SyncRequest) -> SyncAnswer:
     with here.database.begin(site_id) as tx:
         site = tx.session.get_one(Site, site_id)
         supply.heard_from(tx, site, agent_boot=body.agent_boot, agent_time=body.at, every=SEEN_EVERY)
-        execution.apply_reports(tx, site_id, body.leases)
-        return _answer(tx, site_id)
+        reports = execution.news(tx, site_id, body.leases)
+    for report in reports:
+        with here.database.begin(site_id) as tx:
+            execution.apply_report(tx, site_id, report)
+    return _desired(here, site_id)
 
 
 def _desired(here: Platform, site_id: str) -> SyncAnswer:
     with here.database.begin(site_id) as tx:
-        return _answer(tx, site_id)
-
-
-def _answer(tx: Tx, site_id: str) -> SyncAnswer:
-    desired = execution.desired_of_site(tx, site_id)
-    return SyncAnswer(version=desired.version, server_time=tx.now, leases=desired.offers)
+        desired = execution.desired_of_site(tx, site_id)
+        return SyncAnswer(version=desired.version, server_time=tx.now, leases=desired.offers)
 
 
 @router.post("/usage")

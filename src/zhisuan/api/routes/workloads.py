@@ -1,6 +1,7 @@
 """Launching, watching and ending work; its output and artefacts."""
 
 import asyncio
+import codecs
 from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
@@ -94,6 +95,17 @@ def _check_uploads(spec: WorkloadSpec, body: Launch) -> None:
         for target in spec.file_mounts
         if target not in body.mounts
     ]
+    unknown = [
+        FieldProblem(f"mounts.{target}", Text("is not in the file's file_mounts", "不在文件的 file_mounts 中"))
+        for target in body.mounts
+        if target not in spec.file_mounts
+    ]
+    if unknown:
+        raise InvalidInput(
+            Text("An upload came for a place that the file does not name.", "上传的目标不在工作负载文件中。"),
+            Text("Name it under file_mounts, or leave it out.", "请在 file_mounts 中声明，或去掉该上传。"),
+            problems=unknown,
+        )
     if problems:
         raise InvalidInput(
             Text(
@@ -193,34 +205,21 @@ def why(request: Request, workload_id: str, caller: Reader) -> Why:
         )  # fmt: skip
 
 
-def _log_lease(tx: Tx, found: Workload) -> str | None:
-    """The lease whose output is shown: the latest one."""
-    leases = execution.leases_of(tx, found.id)
-    return leases[-1].id if leases else None
-
-
 def _read(tx: Tx, found: Workload, offset: int, limit: int) -> LogText:
-    lease_id = _log_lease(tx, found)
-    data = execution.read_log(tx, lease_id, offset, limit) if lease_id else b""
-    text, used = decode_prefix(data)
+    output = execution.read_log(tx, found.id, offset, limit)
     done = found.state in workloads.FINAL_STATES
-    end = execution.log_length(tx, lease_id) if lease_id else 0
-    if done and not text and data:
-        text, used = data.decode(errors="replace"), len(data)
-    return LogText(text=text, offset=offset, next_offset=offset + used, complete=done and offset + used >= end)
+    text, used = decode_prefix(output.data, final=done and offset + len(output.data) >= output.end)
+    return LogText(
+        text=text, offset=offset, next_offset=offset + used, complete=done and offset + used >= output.end
+    )
 
 
-def decode_prefix(data: bytes) -> tuple[str, int]:
-    """The text of ``data`` without a character cut off at its end, and how many bytes that is. Bytes that are not UTF-8
-    become replacement characters."""
-    for cut in range(min(4, len(data) + 1)):
-        part = data[: len(data) - cut]
-        try:
-            return part.decode(), len(part)
-        except UnicodeDecodeError as error:
-            if error.end < len(part):
-                return data.decode(errors="replace"), len(data)
-    return data.decode(errors="replace"), len(data)
+def decode_prefix(data: bytes, *, final: bool) -> tuple[str, int]:
+    """The text of ``data`` and how many bytes that is. A character cut off at the end is left for the next call unless
+    this is the ``final`` one; bytes that are not UTF-8 become replacement characters."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    text = decoder.decode(data, final)
+    return text, len(data) - len(decoder.getstate()[0])
 
 
 @router.get("/workloads/{workload_id}/logs")

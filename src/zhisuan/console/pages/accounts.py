@@ -6,8 +6,6 @@ from typing import Any
 
 from nicegui import ui
 
-from zhisuan.console import text_frame as F
-from zhisuan.console import text_money as T
 from zhisuan.console.client import Json
 from zhisuan.console.format import ZONE, fen, moment, yuan
 from zhisuan.console.pages.overview_supply import checks_card
@@ -32,6 +30,8 @@ from zhisuan.console.parts import (
 )
 from zhisuan.console.reader import Reader
 from zhisuan.console.show import attempt
+from zhisuan.console.text_frame import Frame
+from zhisuan.console.text_money import Money
 
 Found = Mapping[str, Any]
 LIMIT = 100
@@ -46,7 +46,7 @@ async def build(reader: Reader, cursor: str) -> None:
     names = {o["id"]: o["name"] for o in orgs["items"]}
     settled = {s["invoice_id"] for s in settlements["items"]}
     with div("page-head"):
-        el("h1", say(F.ACCOUNTS))
+        el("h1", say(Frame.ACCOUNTS))
     _organisations(reader, orgs["items"])
     _invoices(reader, invoices, names, settled)
     _settlements(reader, settlements["items"], names)
@@ -56,10 +56,10 @@ async def build(reader: Reader, cursor: str) -> None:
 def _organisations(reader: Reader, items: Sequence[Found]) -> None:
     say = reader.say
     columns = (
-        Column(say(T.ORG_NAME), wide=True), Column(say(T.ORG_KIND)), Column(f"{say(T.CREATED)} ({ZONE})", number=True), Column(""),
+        Column(say(Money.ORG_NAME), wide=True), Column(say(Money.ORG_KIND)), Column(f"{say(Money.CREATED)} ({ZONE})", number=True), Column(""),
     )  # fmt: skip
-    with card(say(T.ORGANISATIONS)) as place:
-        table(say(T.ORGANISATIONS), columns, [_organisation_row(reader, o, place) for o in items])
+    with card(say(Money.ORGANISATIONS)) as place:
+        table(say(Money.ORGANISATIONS), columns, [_organisation_row(reader, o, place) for o in items])
 
 
 def _organisation_row(reader: Reader, org: Found, place: Any) -> list[Any]:
@@ -73,12 +73,12 @@ def _organisation_row(reader: Reader, org: Found, place: Any) -> list[Any]:
     def actions() -> None:
         with div("row-actions"):
             if org["kind"] == "tenant":
-                button(say(T.TOP_UP), lambda: _ask_top_up(reader, org, place), "small")
-                button(say(T.ISSUE), lambda: _issue(reader, org), "small")
+                button(say(Money.TOP_UP), lambda: _ask_top_up(reader, org, place), "small")
+                button(say(Money.ISSUE), lambda: _issue(reader, org), "small")
             elif org["kind"] == "provider":
-                button(say(T.PAYOUT), lambda: _ask_payout(reader, org, place), "small")
+                button(say(Money.PAYOUT), lambda: _ask_payout(reader, org, place), "small")
 
-    return [name, say.named(F.KINDS, org["kind"]), moment(org["created_at"]), actions]
+    return [name, say.named(Frame.KINDS, org["kind"]), moment(org["created_at"]), actions]
 
 
 def _ask_top_up(reader: Reader, org: Found, place: Any) -> None:
@@ -89,11 +89,11 @@ def _ask_top_up(reader: Reader, org: Found, place: Any) -> None:
         return await reader.api.post(f"/organisations{local(org['id'])}/top-ups", body)
 
     def fields() -> None:
-        field("amount", say(T.AMOUNT_YUAN), required=True, inputmode="decimal", pattern=r"\d{1,9}(\.\d{1,2})?")
-        choice("channel", say(T.CHANNEL), [(name, say(text)) for name, text in T.CHANNELS.items()], "bank_transfer")
-        field("reference", say(T.REFERENCE), required=True, maxlength="100")
+        field("amount", say(Money.AMOUNT_YUAN), required=True, inputmode="decimal", pattern=r"\d{1,9}(\.\d{1,2})?")
+        choice("channel", say(Money.CHANNEL), [(name, say(text)) for name, text in Money.CHANNELS.items()], "bank_transfer")
+        field("reference", say(Money.REFERENCE), required=True, maxlength="100")
 
-    _ask_money(reader, place, say(T.TOP_UP_TITLE, name=org["name"]), say(T.TOP_UP_TEXT), fields, go)
+    _ask_money(reader, place, say(Money.TOP_UP_TITLE, name=org["name"]), say(Money.TOP_UP_TEXT), fields, go)
 
 
 def _ask_payout(reader: Reader, org: Found, place: Any) -> None:
@@ -105,10 +105,10 @@ def _ask_payout(reader: Reader, org: Found, place: Any) -> None:
         return await reader.api.post(f"/providers{local(org['id'])}/payouts", body)
 
     def fields() -> None:
-        field("amount", say(T.AMOUNT_YUAN), required=True, inputmode="decimal", pattern=r"\d{1,9}(\.\d{1,2})?")
-        field("reference", say(T.REFERENCE), required=True, maxlength="100")
+        field("amount", say(Money.AMOUNT_YUAN), required=True, inputmode="decimal", pattern=r"\d{1,9}(\.\d{1,2})?")
+        field("reference", say(Money.REFERENCE), required=True, maxlength="100")
 
-    _ask_money(reader, place, say(T.PAYOUT_TITLE, name=org["name"]), say(T.PAYOUT_TEXT), fields, go)
+    _ask_money(reader, place, say(Money.PAYOUT_TITLE, name=org["name"]), say(Money.PAYOUT_TEXT), fields, go)
 
 
 def _ask_money(reader: Reader, place: Any, title: str, text: str, fields: Any, send: Any) -> None:
@@ -127,14 +127,14 @@ def _ask_money(reader: Reader, place: Any, title: str, text: str, fields: Any, s
                 box.close()
                 answer = made[0]
                 amount = yuan(int(answer["amount_ucny"])) if "amount_ucny" in answer else fen(int(answer["amount_fen"]))
-                tell(say(T.RECORDED, amount=amount))
+                tell(say(Money.RECORDED, amount=amount))
 
         with form(go) as made_form:
             fields()
             actions.move(made_form)
             with actions:
-                button(say(F.CANCEL_DIALOG), box.close)
-                el("button", say(T.RECORD), "button primary", type="submit")
+                button(say(Frame.CANCEL_DIALOG), box.close)
+                el("button", say(Money.RECORD), "button primary", type="submit")
     box.open()
 
 
@@ -147,24 +147,24 @@ async def _issue(reader: Reader, org: Found) -> None:
 
     if await attempt(work(), say):
         number = len(made[0]["items"])
-        tell(say(T.ISSUED_COUNT, count=number) if number else say(T.ISSUED_NONE))
+        tell(say(Money.ISSUED_COUNT, count=number) if number else say(Money.ISSUED_NONE))
         if number:
             ui.navigate.reload()
 
 
 def _invoices(reader: Reader, page: Found, names: Mapping[str, str], settled: set[str]) -> None:
     say = reader.say
-    with card(say(T.ALL_INVOICES)):
+    with card(say(Money.ALL_INVOICES)):
         if not page["items"]:
-            empty(say(T.NO_INVOICES_YET), say(T.NO_INVOICES_YET_TEXT), say, line="zhisuan invoice issue ORG_ID")
+            empty(say(Money.NO_INVOICES_YET), say(Money.NO_INVOICES_YET_TEXT), say, line="zhisuan invoice issue ORG_ID")
             return
         columns = (
-            Column(say(T.INVOICES)), Column(say(T.TENANT), wide=True), Column(say(T.MONTH)),
-            Column(f"{say(T.ISSUED)} ({ZONE})", number=True), Column(say(T.TOTAL), number=True), Column(say(T.SETTLEMENT)),
+            Column(say(Money.INVOICES)), Column(say(Money.TENANT), wide=True), Column(say(Money.MONTH)),
+            Column(f"{say(Money.ISSUED)} ({ZONE})", number=True), Column(say(Money.TOTAL), number=True), Column(say(Money.SETTLEMENT)),
         )  # fmt: skip
-        table(say(T.ALL_INVOICES), columns, [_invoice_row(reader, i, names, settled) for i in page["items"]])
+        table(say(Money.ALL_INVOICES), columns, [_invoice_row(reader, i, names, settled) for i in page["items"]])
         if page["next_cursor"]:
-            button_link(say(F.OLDER), f"/bill?cursor={page['next_cursor']}", rel="next")
+            button_link(say(Frame.OLDER), f"/bill?cursor={page['next_cursor']}", rel="next")
 
 
 def _invoice_row(reader: Reader, found: Found, names: Mapping[str, str], settled: set[str]) -> list[Any]:
@@ -172,12 +172,12 @@ def _invoice_row(reader: Reader, found: Found, names: Mapping[str, str], settled
 
     def settlement() -> None:
         if found["id"] in settled:
-            chip(say(T.SETTLED), "ok")
+            chip(say(Money.SETTLED), "ok")
         else:
-            button(say(T.SETTLE), lambda: _settle(reader, found), "small")
+            button(say(Money.SETTLE), lambda: _settle(reader, found), "small")
 
     return [
-        lambda: link(say(T.INVOICE, number=found["number"]), local("bill", "invoices", found["id"]), "strong"),
+        lambda: link(say(Money.INVOICE, number=found["number"]), local("bill", "invoices", found["id"]), "strong"),
         names.get(found["org_id"], found["org_id"]), found["month"], moment(found["issued_at"]), fen(int(found["total_fen"])),
         settlement,
     ]  # fmt: skip
@@ -185,21 +185,21 @@ def _invoice_row(reader: Reader, found: Found, names: Mapping[str, str], settled
 
 async def _settle(reader: Reader, found: Found) -> None:
     if await attempt(reader.api.post(f"/invoices{local(found['id'])}/settlement"), reader.say):
-        tell(reader.say(T.SETTLED))
+        tell(reader.say(Money.SETTLED))
         ui.navigate.reload()
 
 
 def _settlements(reader: Reader, items: Sequence[Found], names: Mapping[str, str]) -> None:
     say = reader.say
-    with card(say(T.SETTLEMENTS)):
+    with card(say(Money.SETTLEMENTS)):
         if not items:
-            el("p", say(T.NO_SETTLEMENTS), "muted")
+            el("p", say(Money.NO_SETTLEMENTS), "muted")
             return
         columns = (
-            Column(say(T.SETTLEMENT)), Column(f"{say(T.AT)} ({ZONE})", number=True), Column(say(T.SHARES), wide=True),
-            Column(say(T.VALUE_YUAN), number=True), Column(say(T.TOTAL), number=True),
+            Column(say(Money.SETTLEMENT)), Column(f"{say(Money.AT)} ({ZONE})", number=True), Column(say(Money.SHARES), wide=True),
+            Column(say(Money.VALUE_YUAN), number=True), Column(say(Money.TOTAL), number=True),
         )  # fmt: skip
-        table(say(T.SETTLEMENTS), columns, [_settlement_row(reader, s, names) for s in items])
+        table(say(Money.SETTLEMENTS), columns, [_settlement_row(reader, s, names) for s in items])
 
 
 def _settlement_row(reader: Reader, found: Found, names: Mapping[str, str]) -> list[Any]:
@@ -208,7 +208,7 @@ def _settlement_row(reader: Reader, found: Found, names: Mapping[str, str]) -> l
     def shares() -> None:
         with div("cell-stack"):
             for share in found["shares"]:
-                party = names.get(share["party"], say.named(T.SHARE_ROLES, share["role"]))
+                party = names.get(share["party"], say.named(Money.SHARE_ROLES, share["role"]))
                 el("span", f"{party} {fen(int(share['amount_fen']))}", "figure")
 
     return [

@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zhisuan.console import text_frame as F
-from zhisuan.console import text_money as T
 from zhisuan.console.format import (
     ZONE,
     carbon,
@@ -28,6 +26,8 @@ from zhisuan.console.pages.purse import wallet_card
 from zhisuan.console.parts import Column, card, div, el, empty, facts, link, local, stat, table
 from zhisuan.console.reader import Reader
 from zhisuan.console.speech import Speech
+from zhisuan.console.text_frame import Frame
+from zhisuan.console.text_money import Money
 
 Found = Mapping[str, Any]
 PURSES = ("free", "pack", "wallet", "arrears")
@@ -41,7 +41,7 @@ async def build(reader: Reader, month: str | None) -> None:
     )
     say = reader.say
     with div("page-head"):
-        el("h1", say(F.BILL))
+        el("h1", say(Frame.BILL))
         div("spacer")
         month_picker(reader, str(bill["month"]))
     _figures(reader, bill)
@@ -59,21 +59,21 @@ async def build(reader: Reader, month: str | None) -> None:
 def _figures(reader: Reader, bill: Found) -> None:
     say, tokens = reader.say, bill["tokens"]
     with div("stats"):
-        stat(say(T.USED), du_unit(int(bill["quantity_udu"])), duration(int(bill["seconds"]), say.language))
-        stat(say(T.CASH), yuan(int(bill["cash_ucny"])), say(T.CASH_NOTE, unbilled=yuan(int(bill["unbilled_cash_ucny"]))))
-        stat(say(T.VALUE), yuan(int(bill["value_ucny"])))
-        note = say(T.TOKENS_NOTE, input=count(int(tokens["input"])), cached=count(int(tokens["cached_input"])),
+        stat(say(Money.USED), du_unit(int(bill["quantity_udu"])), duration(int(bill["seconds"]), say.language))
+        stat(say(Money.CASH), yuan(int(bill["cash_ucny"])), say(Money.CASH_NOTE, unbilled=yuan(int(bill["unbilled_cash_ucny"]))))
+        stat(say(Money.VALUE), yuan(int(bill["value_ucny"])))
+        note = say(Money.TOKENS_NOTE, input=count(int(tokens["input"])), cached=count(int(tokens["cached_input"])),
                    output=count(int(tokens["output"])))  # fmt: skip
-        stat(say(T.TOKENS), say(T.CALLS, calls=count(int(tokens["calls"]))), note)
+        stat(say(Money.TOKENS), say(Money.CALLS, calls=count(int(tokens["calls"]))), note)
 
 
 def _purses(say: Speech, bill: Found) -> None:
     """Which purse paid which part: one bar over all of it, and the figures."""
     purses = bill["by_purse"]
     whole = sum(int(p["quantity_udu"]) for p in purses.values())
-    with card(say(T.BY_PURSE), note=say(T.BY_PURSE_NOTE)):
+    with card(say(Money.BY_PURSE), note=say(Money.BY_PURSE_NOTE)):
         if whole <= 0:
-            empty(say(T.NOTHING_USED), say(T.NOTHING_USED_TEXT), say, line="zhisuan launch job.yaml")
+            empty(say(Money.NOTHING_USED), say(Money.NOTHING_USED_TEXT), say, line="zhisuan launch job.yaml")
             return
         with div("stacked", aria_hidden="true"):
             for name in PURSES:
@@ -81,16 +81,16 @@ def _purses(say: Speech, bill: Found) -> None:
                 if ppm:
                     div(f"stacked-part purse-{name}").style(f"width:{ppm // 10_000}.{ppm % 10_000:04}%")
         columns = (
-            Column(say(T.PAID_BY)), Column(say(T.QUANTITY), number=True), Column("%", number=True),
-            Column(say(T.CASH_YUAN), number=True), Column(say(T.VALUE_YUAN), number=True),
+            Column(say(Money.PAID_BY)), Column(say(Money.QUANTITY), number=True), Column("%", number=True),
+            Column(say(Money.CASH_YUAN), number=True), Column(say(Money.VALUE_YUAN), number=True),
         )  # fmt: skip
-        table(say(T.BY_PURSE), columns, [_purse_row(say, n, purses[n], whole) for n in PURSES])
+        table(say(Money.BY_PURSE), columns, [_purse_row(say, n, purses[n], whole) for n in PURSES])
 
 
 def _purse_row(say: Speech, name: str, found: Found, whole: int) -> list[Any]:
     quantity = int(found["quantity_udu"])
     return [
-        lambda: el("span", say(T.PURSES[name]), f"legend purse-{name}"),
+        lambda: el("span", say(Money.PURSES[name]), f"legend purse-{name}"),
         du(quantity), percent(share_ppm(quantity, whole)), yuan(int(found["cash_ucny"])), yuan(int(found["value_ucny"])),
     ]  # fmt: skip
 
@@ -100,15 +100,15 @@ def _workloads(reader: Reader, items: Sequence[Found]) -> None:
         return
     say = reader.say
     columns = (
-        Column(say(T.WORKLOAD), wide=True), Column(say(T.SECONDS), number=True), Column(say(T.QUANTITY), number=True),
-        Column(say(T.CASH_YUAN), number=True), Column(say(T.CARBON), number=True),
+        Column(say(Money.WORKLOAD), wide=True), Column(say(Money.SECONDS), number=True), Column(say(Money.QUANTITY), number=True),
+        Column(say(Money.CASH_YUAN), number=True), Column(say(Money.CARBON), number=True),
     )  # fmt: skip
-    with card(say(T.BY_WORKLOAD), note=say(T.BY_WORKLOAD_NOTE) if len(items) >= 200 else ""):
-        table(say(T.BY_WORKLOAD), columns, [_workload_row(reader, w) for w in items[:SHOWN]])
+    with card(say(Money.BY_WORKLOAD), note=say(Money.BY_WORKLOAD_NOTE) if len(items) >= 200 else ""):
+        table(say(Money.BY_WORKLOAD), columns, [_workload_row(reader, w) for w in items[:SHOWN]])
         if len(items) > SHOWN:
             with el("details", "", "more"):
-                el("summary", say(T.MORE))
-                table(say(T.BY_WORKLOAD), columns, [_workload_row(reader, w) for w in items[SHOWN:]])
+                el("summary", say(Money.MORE))
+                table(say(Money.BY_WORKLOAD), columns, [_workload_row(reader, w) for w in items[SHOWN:]])
 
 
 def _workload_row(reader: Reader, found: Found) -> list[Any]:
@@ -122,20 +122,20 @@ def _workload_row(reader: Reader, found: Found) -> list[Any]:
 
 def invoices_card(reader: Reader, items: Sequence[Found]) -> None:
     say = reader.say
-    with card(say(T.INVOICES)):
+    with card(say(Money.INVOICES)):
         if not items:
-            el("p", say(T.NO_INVOICES), "muted")
+            el("p", say(Money.NO_INVOICES), "muted")
             return
         columns = (
-            Column(say(T.INVOICES)), Column(say(T.MONTH)), Column(f"{say(T.ISSUED)} ({ZONE})", number=True),
-            Column(say(T.TOTAL), number=True),
+            Column(say(Money.INVOICES)), Column(say(Money.MONTH)), Column(f"{say(Money.ISSUED)} ({ZONE})", number=True),
+            Column(say(Money.TOTAL), number=True),
         )  # fmt: skip
-        table(say(T.INVOICES), columns, [_invoice_row(say, i) for i in items])
+        table(say(Money.INVOICES), columns, [_invoice_row(say, i) for i in items])
 
 
 def _invoice_row(say: Speech, found: Found) -> list[Any]:
     return [
-        lambda: link(say(T.INVOICE, number=found["number"]), local("bill", "invoices", found["id"]), "strong"),
+        lambda: link(say(Money.INVOICE, number=found["number"]), local("bill", "invoices", found["id"]), "strong"),
         found["month"], moment(found["issued_at"]), fen(int(found["total_fen"])),
     ]  # fmt: skip
 
@@ -143,21 +143,21 @@ def _invoice_row(say: Speech, found: Found) -> list[Any]:
 def _energy(say: Speech, bill: Found) -> None:
     """Energy and carbon with what they rest on beside them."""
     used, air = bill["energy"], bill["carbon"]
-    with card(say(T.ENERGY_AND_CARBON)):
+    with card(say(Money.ENERGY_AND_CARBON)):
         facts([
-            (say(T.IT_ENERGY), lambda: el("span", energy(int(used["it_uwh"])), title=energy_exact(int(used["it_uwh"])))),
-            (say(T.FACILITY_ENERGY),
+            (say(Money.IT_ENERGY), lambda: el("span", energy(int(used["it_uwh"])), title=energy_exact(int(used["it_uwh"])))),
+            (say(Money.FACILITY_ENERGY),
              lambda: el("span", energy(int(used["facility_uwh"])), title=energy_exact(int(used["facility_uwh"])))),
-            (say(T.CARBON_LOCATION), lambda: _carbon(say, air)),
-            (say(T.BASIS), say(T.MODELLED) if used["basis"] == "modelled" else str(used["basis"])),
+            (say(Money.CARBON_LOCATION), lambda: _carbon(say, air)),
+            (say(Money.BASIS), say(Money.MODELLED) if used["basis"] == "modelled" else str(used["basis"])),
         ])  # fmt: skip
-        el("p", say(T.BASIS_MODELLED), "hint")
+        el("p", say(Money.BASIS_MODELLED), "hint")
         factors_and_method(say, air["factors"], used.get("method") or {})
 
 
 def _carbon(say: Speech, air: Found) -> None:
     if air["location_ug"] is None:
-        el("span", say(T.CARBON_UNKNOWN, regions=", ".join(air.get("regions_without_factor") or ["–"])))
+        el("span", say(Money.CARBON_UNKNOWN, regions=", ".join(air.get("regions_without_factor") or ["–"])))
     else:
         el("span", carbon(int(air["location_ug"])), title=carbon_exact(int(air["location_ug"])))
 
@@ -165,10 +165,10 @@ def _carbon(say: Speech, air: Found) -> None:
 def factors_and_method(say: Speech, factors: Sequence[Found], method: Found) -> None:
     """The grid factors with year and source, and how the figures come about."""
     for factor in factors:
-        line = say(T.FACTOR, region=say.words(factor["name"]), year=factor["year"], kg=factor["kg_per_kwh"], source=factor["source"])
+        line = say(Money.FACTOR, region=say.words(factor["name"]), year=factor["year"], kg=factor["kg_per_kwh"], source=factor["source"])
         el("p", line, "hint")
     if method:
         with el("details", "", "more"):
-            el("summary", say(T.HOW))
+            el("summary", say(Money.HOW))
             for note in method.values():
                 el("p", say.words(note), "hint")

@@ -4,13 +4,13 @@ from nicegui import App
 from starlette.requests import Request
 from starlette.responses import Response
 
-from zhisuan.console import text_frame as F
 from zhisuan.console.client import Connection
 from zhisuan.console.frame import BILL_READERS
 from zhisuan.console.pages import accounts, bill, carbon, earnings, invoice
 from zhisuan.console.pages.months import known_month
 from zhisuan.console.reader import Reader
 from zhisuan.console.show import Asked, console_page, show
+from zhisuan.console.text_frame import Frame
 
 
 def register(web: App, connection: Connection) -> None:
@@ -26,9 +26,9 @@ def register(web: App, connection: Connection) -> None:
             else:
                 await carbon.build(reader, known_month(month))
 
-        return await show(request, connection, Asked("bill", F.BILL, BILL_READERS), build)
+        return await show(request, connection, Asked("bill", Frame.BILL, BILL_READERS), build)
 
     @console_page("/bill/invoices/{invoice_id}")
     async def one(request: Request, invoice_id: str) -> Response | None:
-        asked = Asked("bill", F.BILL, ("org:bill:read", "platform:bill:read"))
+        asked = Asked("bill", Frame.BILL, ("org:bill:read", "platform:bill:read"))
         return await show(request, connection, asked, lambda reader: invoice.build(reader, invoice_id))

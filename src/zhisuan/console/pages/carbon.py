@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from zhisuan.base.money import decimal_text
-from zhisuan.console import text_frame as F
-from zhisuan.console import text_money as T
 from zhisuan.console.format import carbon, carbon_exact, count, duration, energy, energy_exact
 from zhisuan.console.pages.bill import factors_and_method
 from zhisuan.console.pages.months import month_picker
 from zhisuan.console.parts import Column, card, div, el, empty, ident, stat, table
 from zhisuan.console.reader import Reader
+from zhisuan.console.text_frame import Frame
+from zhisuan.console.text_money import Money
 
 SHOWN = 100
 
@@ -24,30 +24,30 @@ async def build(reader: Reader, month: str | None) -> None:
     found = await reader.api.get("/carbon", month=wanted)
     totals = found["totals"]
     with div("page-head"):
-        el("h1", say(F.CARBON))
+        el("h1", say(Frame.CARBON))
         div("spacer")
         month_picker(reader, wanted)
     with div("stats"):
-        stat(say(T.TIME), duration(int(totals["seconds"]), say.language))
-        stat(say(T.IT_ENERGY), energy(int(totals["it_energy_uwh"])), title=energy_exact(int(totals["it_energy_uwh"])))
-        stat(say(T.FACILITY_ENERGY), energy(int(totals["energy_uwh"])), title=energy_exact(int(totals["energy_uwh"])))
+        stat(say(Money.TIME), duration(int(totals["seconds"]), say.language))
+        stat(say(Money.IT_ENERGY), energy(int(totals["it_energy_uwh"])), title=energy_exact(int(totals["it_energy_uwh"])))
+        stat(say(Money.FACILITY_ENERGY), energy(int(totals["energy_uwh"])), title=energy_exact(int(totals["energy_uwh"])))
         ug = totals["carbon_ug"]
         if ug is None:
-            stat(say(T.CARBON_LOCATION), "–", say(T.CARBON_UNKNOWN, regions=", ".join(found["regions_without_factor"])))
+            stat(say(Money.CARBON_LOCATION), "–", say(Money.CARBON_UNKNOWN, regions=", ".join(found["regions_without_factor"])))
         else:
-            stat(say(T.CARBON_LOCATION), carbon(int(ug)), title=carbon_exact(int(ug)))
+            stat(say(Money.CARBON_LOCATION), carbon(int(ug)), title=carbon_exact(int(ug)))
     rows = found["rows"]
-    with card(say(T.ROWS), note=say(T.ROWS_NOTE, count=SHOWN) if len(rows) > SHOWN else ""):
+    with card(say(Money.ROWS), note=say(Money.ROWS_NOTE, count=SHOWN) if len(rows) > SHOWN else ""):
         if not rows:
-            empty(say(T.NOTHING_RAN), say(T.NOTHING_RAN_TEXT), say)
+            empty(say(Money.NOTHING_RAN), say(Money.NOTHING_RAN_TEXT), say)
         else:
             columns = (
-                Column(say(T.LEASE)), Column(say(T.REGION)), Column(say(T.SECONDS), number=True),
-                Column(say(T.POWER), number=True), Column(say(T.PUE), number=True),
-                Column(say(T.FACILITY_ENERGY), number=True), Column(say(T.CARBON), number=True),
+                Column(say(Money.LEASE)), Column(say(Money.REGION)), Column(say(Money.SECONDS), number=True),
+                Column(say(Money.POWER), number=True), Column(say(Money.PUE), number=True),
+                Column(say(Money.FACILITY_ENERGY), number=True), Column(say(Money.CARBON), number=True),
             )  # fmt: skip
-            table(say(T.ROWS), columns, [_row(reader, r) for r in rows[-SHOWN:][::-1]])
-    with card(say(T.HOW)):
+            table(say(Money.ROWS), columns, [_row(reader, r) for r in rows[-SHOWN:][::-1]])
+    with card(say(Money.HOW)):
         factors = {r["region"]: r["factor"] for r in rows if r["factor"]}
         factors_and_method(say, list(factors.values()), {})
         for note in found["method"].values():

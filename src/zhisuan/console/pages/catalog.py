@@ -7,15 +7,14 @@ from nicegui import App
 from starlette.requests import Request
 from starlette.responses import Response
 
-from zhisuan.base.money import cost_ucny
-from zhisuan.console import text_frame as F
-from zhisuan.console import text_money as T
-from zhisuan.console.client import Connection
+from zhisuan.base.money import cost_ucny, div_half_even
+from zhisuan.console.client import Api, Connection
 from zhisuan.console.format import du, du_unit, memory, moment_zoned, percent, price, tflops_of_milli, yuan
 from zhisuan.console.parts import Column, card, div, el, facts, stat, table
-from zhisuan.console.show import show_public, console_page
-from zhisuan.console.client import Api
+from zhisuan.console.show import Asked, console_page, show_public
 from zhisuan.console.speech import Speech
+from zhisuan.console.text_frame import Frame
+from zhisuan.console.text_money import Money
 
 Found = Mapping[str, Any]
 
@@ -23,7 +22,7 @@ Found = Mapping[str, Any]
 def register(web: App, connection: Connection) -> None:
     @console_page("/catalog")
     async def catalog(request: Request) -> Response | None:
-        return await show_public(request, connection, "catalog", F.CATALOG, _build)
+        return await show_public(request, connection, Asked("catalog", Frame.CATALOG), _build)
 
 
 async def _build(api: Api, say: Speech) -> None:
@@ -31,17 +30,17 @@ async def _build(api: Api, say: Speech) -> None:
     book = found["book"]
     unit = int(book["on_demand_price_e8_per_du"])
     with div("page-head"):
-        el("h1", say(T.CATALOG))
-        el("span", say(T.CATALOG_NOTE, version=found["version"], at=moment_zoned(found["effective_from"])), "muted")
+        el("h1", say(Money.CATALOG))
+        el("span", say(Money.CATALOG_NOTE, version=found["version"], at=moment_zoned(found["effective_from"])), "muted")
     free = book["free_quota"]
     with div("stats"):
-        stat(say(T.ON_DEMAND), price(unit), say(T.ON_DEMAND_NOTE))
-        note = say(T.FREE_NOTE, days=free["valid_days"]) if free["valid_days"] else say(T.FREE_NOTE_ALWAYS)
-        stat(say(T.FREE_QUOTA), du_unit(int(free["quantity_udu"])), note)
-        stat(say(T.FEE), percent(int(book["platform_fee_ppm"])), say(T.FEE_NOTE))
-    with card(say(T.PACKS)):
+        stat(say(Money.ON_DEMAND), price(unit), say(Money.ON_DEMAND_NOTE))
+        note = say(Money.FREE_NOTE, days=free["valid_days"]) if free["valid_days"] else say(Money.FREE_NOTE_ALWAYS)
+        stat(say(Money.FREE_QUOTA), du_unit(int(free["quantity_udu"])), note)
+        stat(say(Money.FEE), percent(int(book["platform_fee_ppm"])), say(Money.FEE_NOTE))
+    with card(say(Money.PACKS)):
         if not book["packs"]:
-            el("p", say(T.NO_PACKS), "muted")
+            el("p", say(Money.NO_PACKS), "muted")
         with div("packs"):
             for pack in book["packs"]:
                 _pack(say, pack)
@@ -50,35 +49,35 @@ async def _build(api: Api, say: Speech) -> None:
         tokens = book["tokens"]["dedicated"]
         names = ("input_udu_per_million", "cached_input_udu_per_million", "output_udu_per_million")
         values = [int(tokens[name]) for name in names]
-        words = say(T.TOKENS_INCLUDED) if not any(values) else say(
-            T.TOKENS_PRICE, input=du(values[0]), cached=du(values[1]), output=du(values[2])
+        words = say(Money.TOKENS_INCLUDED) if not any(values) else say(
+            Money.TOKENS_PRICE, input=du(values[0]), cached=du(values[1]), output=du(values[2])
         )  # fmt: skip
-        facts([(say(T.TOKEN_PRICES), words)])
+        facts([(say(Money.TOKEN_PRICES), words)])
         if book["cpu_with_accelerator_free"]:
-            el("p", say(T.CPU_FREE), "hint")
-        el("p", say(T.DU_IS), "hint")
+            el("p", say(Money.CPU_FREE), "hint")
+        el("p", say(Money.DU_IS), "hint")
 
 
 def _pack(say: Speech, pack: Found) -> None:
     quantity = int(pack["quantity_udu"])
-    each = int(pack["price_ucny"]) * 10**8 // quantity
+    each = div_half_even(int(pack["price_ucny"]) * 10**8, quantity)
     with div("pack-card"):
         el("p", say.words(pack["name"]), "strong")
         el("p", yuan(int(pack["price_ucny"])), "pack-price")
-        el("p", say(T.PACK_EACH, price=price(each)), "hint")
+        el("p", say(Money.PACK_EACH, price=price(each)), "hint")
         days = pack["valid_days"]
-        terms = say(T.PACK_LINE, du=du(quantity), days=days) if days else say(T.PACK_LINE_ALWAYS, du=du(quantity))
+        terms = say(Money.PACK_LINE, du=du(quantity), days=days) if days else say(Money.PACK_LINE_ALWAYS, du=du(quantity))
         el("p", terms, "hint")
 
 
 def _classes(say: Speech, classes: Sequence[Found], unit: int) -> None:
     columns = (
-        Column(say(T.CLASS), wide=True), Column(say(T.VENDOR)), Column(say(T.MEMORY), number=True),
-        Column(say(T.NOMINAL), number=True), Column(say(T.RATE), number=True), Column(say(T.YUAN_HOUR), number=True),
+        Column(say(Money.CLASS), wide=True), Column(say(Money.VENDOR)), Column(say(Money.MEMORY), number=True),
+        Column(say(Money.NOMINAL), number=True), Column(say(Money.RATE), number=True), Column(say(Money.YUAN_HOUR), number=True),
     )  # fmt: skip
     ordered = sorted(classes, key=lambda c: (c["published_rate_udu_per_hour"] is None, c["vendor"], c["class_id"]))
-    with card(say(T.CLASSES), note=say(T.CLASSES_NOTE)):
-        table(say(T.CLASSES), columns, [_class_row(say, c, unit) for c in ordered])
+    with card(say(Money.CLASSES), note=say(Money.CLASSES_NOTE)):
+        table(say(Money.CLASSES), columns, [_class_row(say, c, unit) for c in ordered])
 
 
 def _class_row(say: Speech, found: Found, unit: int) -> list[Any]:
@@ -87,10 +86,10 @@ def _class_row(say: Speech, found: Found, unit: int) -> list[Any]:
     def name() -> None:
         with div("cell-stack"):
             el("span", say.words(found["name"]), "strong")
-            el("span", found["class_id"], "hint mono", title=f"{say(T.SOURCE)}: {found['source']}")
+            el("span", found["class_id"], "hint mono", title=f"{say(Money.SOURCE)}: {found['source']}")
 
     return [
         name, found["vendor"], "–" if size is None else memory(int(size)),
         "–" if nominal is None else tflops_of_milli(int(nominal)),
-        say(T.NOT_SOLD) if rate is None else du(int(rate)), "–" if rate is None else yuan(cost_ucny(int(rate), unit)),
+        say(Money.NOT_SOLD) if rate is None else du(int(rate)), "–" if rate is None else yuan(cost_ucny(int(rate), unit)),
     ]  # fmt: skip

@@ -1,13 +1,13 @@
 """The box in which a model can be tried."""
 
-from zhisuan.console import text_frame as F
-from zhisuan.console import text_models as T
 from zhisuan.console.client import ApiAway, ApiProblem
 from zhisuan.console.format import count
 from zhisuan.console.gateway import GatewayAway, GatewayRefused, chat
 from zhisuan.console.parts import Node, button, card, copy_button, div, el, field, form, notice, tell
 from zhisuan.console.reader import Reader
 from zhisuan.console.session import Session
+from zhisuan.console.text_frame import Frame
+from zhisuan.console.text_models import Model
 
 TURNS_KEPT = 12
 
@@ -22,7 +22,7 @@ class ChatBox:
         self._served: object = self
         self._said: list[dict[str, str]] = []
         self._busy = False
-        with card(reader.say(T.CHAT)):
+        with card(reader.say(Model.CHAT)):
             self._box = div("chat")
 
     def serve(self, base_url: str | None) -> None:
@@ -36,7 +36,7 @@ class ChatBox:
         self._box.clear()
         with self._box:
             if self._base_url is None:
-                el("p", self._reader.say(T.CHAT_NOT_READY), "muted")
+                el("p", self._reader.say(Model.CHAT_NOT_READY), "muted")
             elif Session().model_key is None:
                 self._ask_key()
             else:
@@ -44,17 +44,17 @@ class ChatBox:
 
     def _ask_key(self) -> None:
         say = self._reader.say
-        el("p", say(T.CHAT_KEY), "strong")
-        el("p", say(T.CHAT_KEY_TEXT), "muted")
-        button(say(T.MAKE_KEY), self._make_key, "primary")
+        el("p", say(Model.CHAT_KEY), "strong")
+        el("p", say(Model.CHAT_KEY_TEXT), "muted")
+        button(say(Model.MAKE_KEY), self._make_key, "primary")
         with form(self._use_key, "inline-form"):
-            field("key", say(T.PASTE_KEY), type="password", required=True, maxlength="200", autocomplete="off")
-            el("button", say(T.USE_KEY), "button", type="submit")
+            field("key", say(Model.PASTE_KEY), type="password", required=True, maxlength="200", autocomplete="off")
+            el("button", say(Model.USE_KEY), "button", type="submit")
 
     async def _make_key(self) -> None:
         say = self._reader.say
         try:
-            made = await self._reader.api.post("/keys", {"name": say(T.KEY_NAME)})
+            made = await self._reader.api.post("/keys", {"name": say(Model.KEY_NAME)})
         except (ApiProblem, ApiAway) as error:
             tell(str(error), bad=True)
             return
@@ -73,22 +73,22 @@ class ChatBox:
     def _talk(self, fresh_key: str | None) -> None:
         say = self._reader.say
         if fresh_key:
-            with notice("run", say(T.KEY_MADE)), div("command"):
+            with notice("run", say(Model.KEY_MADE)), div("command"):
                 el("code", fresh_key, "secret")
-                copy_button(fresh_key, say(F.COPY))
-        self._turns = div("turns", role="log", aria_live="polite", aria_label=say(T.CHAT))
+                copy_button(fresh_key, say(Frame.COPY))
+        self._turns = div("turns", role="log", aria_live="polite", aria_label=say(Model.CHAT))
         for turn in self._said:
             self._bubble(turn["role"], turn["content"])
         with form(self._send, "chat-form") as made:
-            el("input", "", "input", name="text", aria_label=say(T.SAY), placeholder=say(T.SAY), required=True,
+            el("input", "", "input", name="text", aria_label=say(Model.SAY), placeholder=say(Model.SAY), required=True,
                maxlength="2000", autocomplete="off")  # fmt: skip
-            el("button", say(T.SEND), "button primary", type="submit")
+            el("button", say(Model.SEND), "button primary", type="submit")
         made.on("submit", js_handler="(e) => setTimeout(() => e.target.reset())")
-        button(say(T.FORGET_KEY), self._forget_key, "small")
+        button(say(Model.FORGET_KEY), self._forget_key, "small")
 
     def _bubble(self, role: str, text: str) -> Node:
         with self._turns, div(f"turn turn-{role}"):
-            el("span", self._reader.say(T.YOU) if role == "user" else self._model, "hint")
+            el("span", self._reader.say(Model.YOU) if role == "user" else self._model, "hint")
             return el("p", text, "turn-text")
 
     async def _send(self, sent: dict[str, str]) -> None:
@@ -110,17 +110,17 @@ class ChatBox:
             async for piece in chat(base_url, key, self._model, self._said[-TURNS_KEPT:]):
                 whole += piece.text
                 if piece.output_tokens is not None and piece.input_tokens is not None:
-                    counted = say(T.TOKENS_USED, input=count(piece.input_tokens), output=count(piece.output_tokens))
+                    counted = say(Model.TOKENS_USED, input=count(piece.input_tokens), output=count(piece.output_tokens))
                 shown.set_text(whole or "…")
         except GatewayRefused as error:
-            counted = say(T.NO_ANSWER, detail=str(error))
+            counted = say(Model.NO_ANSWER, detail=str(error))
         except GatewayAway:
-            counted = say(T.NO_ANSWER, detail=say(T.GATEWAY_AWAY))
+            counted = say(Model.NO_ANSWER, detail=say(Model.GATEWAY_AWAY))
         if whole:
             self._said.append({"role": "assistant", "content": whole})
         else:
             self._said.pop()
-        shown.set_text(whole or say(T.EMPTY_ANSWER))
+        shown.set_text(whole or say(Model.EMPTY_ANSWER))
         if counted:
             with self._turns:
                 el("p", counted, "hint")

@@ -3,31 +3,31 @@
 from collections.abc import Mapping
 from typing import Any
 
-from zhisuan.console import text_frame as F
-from zhisuan.console import text_money as T
 from zhisuan.console.format import ZONE, du, duration, fen, moment, yuan
 from zhisuan.console.parts import Column, card, div, el, empty, ident, stat, table
 from zhisuan.console.reader import Reader
+from zhisuan.console.text_frame import Frame
+from zhisuan.console.text_money import Money
 
 
 async def build(reader: Reader, month: str | None) -> None:
     say = reader.say
     found = await reader.api.get("/earnings", month=month)
     with div("page-head"):
-        el("h1", say(F.EARNINGS))
+        el("h1", say(Frame.EARNINGS))
     with div("stats"):
-        stat(say(T.EARNED), fen(int(found["payable_fen"])))
-        stat(say(T.PAID), fen(int(found["paid_fen"])))
-    with card(say(T.EARNINGS)):
+        stat(say(Money.EARNED), fen(int(found["payable_fen"])))
+        stat(say(Money.PAID), fen(int(found["paid_fen"])))
+    with card(say(Money.EARNINGS)):
         if not found["items"]:
-            empty(say(T.NO_EARNINGS), say(T.NO_EARNINGS_TEXT), say)
+            empty(say(Money.NO_EARNINGS), say(Money.NO_EARNINGS_TEXT), say)
             return
         columns = (
-            Column(say(T.SETTLEMENT)), Column(say(T.MONTH)), Column(f"{say(T.AT)} ({ZONE})", number=True),
-            Column(say(T.SECONDS), number=True), Column(say(T.QUANTITY), number=True), Column(say(T.VALUE_YUAN), number=True),
-            Column(say(T.FEE), number=True), Column(say(T.YOURS), number=True),
+            Column(say(Money.SETTLEMENT)), Column(say(Money.MONTH)), Column(f"{say(Money.AT)} ({ZONE})", number=True),
+            Column(say(Money.SECONDS), number=True), Column(say(Money.QUANTITY), number=True), Column(say(Money.VALUE_YUAN), number=True),
+            Column(say(Money.FEE), number=True), Column(say(Money.YOURS), number=True),
         )  # fmt: skip
-        table(say(T.EARNINGS), columns, [_row(reader, e) for e in found["items"]])
+        table(say(Money.EARNINGS), columns, [_row(reader, e) for e in found["items"]])
 
 
 def _row(reader: Reader, found: Mapping[str, Any]) -> list[Any]:

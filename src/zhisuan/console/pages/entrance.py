@@ -1,18 +1,19 @@
 """Signing in, signing up, signing out. Forms go by plain HTTP posts, so that passwords never pass through page state."""
 
+import contextlib
 from urllib.parse import parse_qs, quote
 
 from nicegui import App, Client
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-from zhisuan.console import text_frame as T
 from zhisuan.console.client import Api, ApiAway, ApiProblem, Connection, Json
 from zhisuan.console.frame import frame
 from zhisuan.console.parts import div, el, field, link, notice
 from zhisuan.console.session import Session, renewed, safe_return, same_site
 from zhisuan.console.show import console_page, no_such_page, titled
 from zhisuan.console.speech import Speech
+from zhisuan.console.text_frame import Frame
 
 FORM_BYTES_MAX = 16_384
 ASSETS = ("/_nicegui", "/console-static")
@@ -20,7 +21,7 @@ ASSETS = ("/_nicegui", "/console-static")
 
 def register(web: App, connection: Connection) -> None:
     @console_page("/sign-in")
-    def sign_in(next: str = "/") -> Response | None:  # noqa: A002 - the name that people know from addresses
+    def sign_in(next: str = "/") -> Response | None:
         return _page_sign_in(safe_return(next))
 
     @console_page("/sign-up")
@@ -105,18 +106,16 @@ async def _leave(request: Request, connection: Connection) -> Response:
         return _foreign(session, "/")
     say = session.say
     if session.secret:
-        try:
+        # Where the platform cannot be told, the session ends there when its hours are over; here it is forgotten at once.
+        with contextlib.suppress(ApiProblem, ApiAway):
             await Api(connection, session.language, session.secret).delete("/sessions/current")
-        except (ApiProblem, ApiAway):
-            # The platform ends the session itself when its hours are over; here it is forgotten at once.
-            pass
-    (await renewed(request)).remember("notice", {"title": say(T.SIGNED_OUT), "text": ""})
+    (await renewed(request)).remember("notice", {"title": say(Frame.SIGNED_OUT), "text": ""})
     return RedirectResponse("/sign-in", 303)
 
 
 def _foreign(session: Session, onward: str) -> Response:
     say = session.say
-    session.remember("notice", {"title": say(T.FORM_FROM_ELSEWHERE), "text": say(T.SEND_AGAIN), "bad": True})
+    session.remember("notice", {"title": say(Frame.FORM_FROM_ELSEWHERE), "text": say(Frame.SEND_AGAIN), "bad": True})
     return _back("/sign-in", onward)
 
 
@@ -125,7 +124,7 @@ def _remember_refusal(session: Session, error: ApiProblem | ApiAway, fields: dic
     if isinstance(error, ApiProblem):
         words = {"title": error.detail, "text": " ".join([error.remedy, *error.field_lines(say)])}
     else:
-        words = {"title": say(T.AWAY), "text": say(T.AWAY_TEXT)}
+        words = {"title": say(Frame.AWAY), "text": say(Frame.AWAY_TEXT)}
     session.remember("notice", {**words, "bad": True})
     session.remember("fields", fields)
 
@@ -135,54 +134,54 @@ def _page_sign_in(onward: str) -> Response | None:
     say = session.say
     if session.secret:
         return RedirectResponse(onward, 303)
-    titled(say(T.SIGN_IN), say)
+    titled(say(Frame.SIGN_IN), say)
     told, kept = session.once("notice"), session.once("fields")
     with frame(None, "", say), div("entrance"):
         _pitch(say)
         with el("form", "", "card entrance-form", method="post", action="/sign-in"):
-            el("h1", say(T.SIGN_IN))
+            el("h1", say(Frame.SIGN_IN))
             _told(told)
             el("input", type="hidden", name="next", value=onward)
-            field("email", say(T.EMAIL), type="email", required=True, autocomplete="username", maxlength="254",
+            field("email", say(Frame.EMAIL), type="email", required=True, autocomplete="username", maxlength="254",
                   value=kept.get("email", ""), autofocus=True)  # fmt: skip
-            field("password", say(T.PASSWORD), type="password", required=True, autocomplete="current-password")
-            el("button", say(T.SIGN_IN), "button primary wide-button", type="submit")
+            field("password", say(Frame.PASSWORD), type="password", required=True, autocomplete="current-password")
+            el("button", say(Frame.SIGN_IN), "button primary wide-button", type="submit")
             with el("p", "", "muted"):
-                el("span", say(T.NO_ACCOUNT) + " ")
-                link(say(T.SIGN_UP), "/sign-up")
-            link(say(T.SEE_PRICES), "/catalog", "muted")
+                el("span", say(Frame.NO_ACCOUNT) + " ")
+                link(say(Frame.SIGN_UP), "/sign-up")
+            link(say(Frame.SEE_PRICES), "/catalog", "muted")
     return None
 
 
 def _page_sign_up() -> None:
     session = Session()
     say = session.say
-    titled(say(T.SIGN_UP), say)
+    titled(say(Frame.SIGN_UP), say)
     told, kept = session.once("notice"), session.once("fields")
     with frame(None, "", say), div("entrance"):
         _pitch(say)
         with el("form", "", "card entrance-form", method="post", action="/sign-up"):
-            el("h1", say(T.SIGN_UP))
-            el("p", say(T.FREE_START), "muted")
+            el("h1", say(Frame.SIGN_UP))
+            el("p", say(Frame.FREE_START), "muted")
             _told(told)
             _purpose(kept.get("kind", "tenant"), say)
-            field("organisation", say(T.ORGANISATION), required=True, maxlength="100", autocomplete="organization",
+            field("organisation", say(Frame.ORGANISATION), required=True, maxlength="100", autocomplete="organization",
                   value=kept.get("organisation", ""))  # fmt: skip
-            field("name", say(T.YOUR_NAME), required=True, maxlength="100", autocomplete="name", value=kept.get("name", ""))
-            field("email", say(T.EMAIL), type="email", required=True, autocomplete="username", maxlength="254",
+            field("name", say(Frame.YOUR_NAME), required=True, maxlength="100", autocomplete="name", value=kept.get("name", ""))
+            field("email", say(Frame.EMAIL), type="email", required=True, autocomplete="username", maxlength="254",
                   value=kept.get("email", ""))  # fmt: skip
-            field("password", say(T.PASSWORD), hint=say(T.PASSWORD_HINT), type="password", required=True,
+            field("password", say(Frame.PASSWORD), hint=say(Frame.PASSWORD_HINT), type="password", required=True,
                   autocomplete="new-password")  # fmt: skip
-            el("button", say(T.SIGN_UP), "button primary wide-button", type="submit")
+            el("button", say(Frame.SIGN_UP), "button primary wide-button", type="submit")
             with el("p", "", "muted"):
-                el("span", say(T.HAVE_ACCOUNT) + " ")
-                link(say(T.SIGN_IN), "/sign-in")
+                el("span", say(Frame.HAVE_ACCOUNT) + " ")
+                link(say(Frame.SIGN_IN), "/sign-in")
 
 
 def _purpose(chosen: str, say: Speech) -> None:
     with el("fieldset", "", "radios"):
-        el("legend", say(T.I_WANT), "field-label")
-        for value, text in (("tenant", T.USE_COMPUTE), ("provider", T.BRING_COMPUTE)):
+        el("legend", say(Frame.I_WANT), "field-label")
+        for value, text in (("tenant", Frame.USE_COMPUTE), ("provider", Frame.BRING_COMPUTE)):
             with el("label", "", "radio"):
                 el("input", type="radio", name="kind", value=value, checked=True if value == chosen else None)
                 el("span", say(text))
@@ -196,12 +195,12 @@ def _told(told: dict[str, object]) -> None:
 
 def _pitch(say: Speech) -> None:
     with div("pitch"):
-        el("p", say(T.TAGLINE), "pitch-line")
-        el("p", say(T.PITCH), "pitch-text")
+        el("p", say(Frame.TAGLINE), "pitch-line")
+        el("p", say(Frame.PITCH), "pitch-text")
         for name, title, text in (
-            ("network", T.PILLAR_NETWORK, T.PILLAR_NETWORK_TEXT),
-            ("board", T.PILLAR_BOARD, T.PILLAR_BOARD_TEXT),
-            ("account", T.PILLAR_ACCOUNT, T.PILLAR_ACCOUNT_TEXT),
+            ("network", Frame.PILLAR_NETWORK, Frame.PILLAR_NETWORK_TEXT),
+            ("board", Frame.PILLAR_BOARD, Frame.PILLAR_BOARD_TEXT),
+            ("account", Frame.PILLAR_ACCOUNT, Frame.PILLAR_ACCOUNT_TEXT),
         ):
             with div("pillar"):
                 el("span", "", f"icon icon-{name}", aria_hidden="true")

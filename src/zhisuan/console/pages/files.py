@@ -8,10 +8,10 @@ from nicegui import App
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 
-from zhisuan.console import text_frame as F
 from zhisuan.console.client import Api, ApiAway, ApiProblem, Connection
 from zhisuan.console.parts import local
 from zhisuan.console.session import Session
+from zhisuan.console.text_frame import Frame
 
 LOG_BYTES = 262_144
 PAGES_MAX = 50
@@ -36,7 +36,7 @@ async def _answer(connection: Connection, make: Callable[[Api], Awaitable[Respon
     except ApiProblem as problem:
         return PlainTextResponse(f"{problem.detail} {problem.remedy}", problem.status)
     except ApiAway:
-        return PlainTextResponse(session.say(F.AWAY_TEXT), 503)
+        return PlainTextResponse(session.say(Frame.AWAY_TEXT), 503)
 
 
 async def _log(api: Api, workload_id: str) -> Response:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from zhisuan.console import text_money as T
 from zhisuan.console.client import ApiAway, ApiProblem
 from zhisuan.console.format import ZONE, count, du, du_unit, fen, moment, moment_zoned, yuan
 from zhisuan.console.parts import (
@@ -25,6 +24,7 @@ from zhisuan.console.parts import (
 )
 from zhisuan.console.reader import Reader
 from zhisuan.console.show import titled
+from zhisuan.console.text_money import Money
 
 Found = Mapping[str, Any]
 LIMIT = 50
@@ -33,36 +33,39 @@ LIMIT = 50
 async def build(reader: Reader, invoice_id: str) -> None:
     found = await reader.api.get(f"/invoices{local(invoice_id)}")
     say = reader.say
-    title = say(T.INVOICE, number=found["number"])
+    title = say(Money.INVOICE, number=found["number"])
     titled(title, say)
     with div("page-head"):
         with div("crumbs"):
-            link(say(T.TO_BILL), f"/bill?month={found['month']}")
+            link(say(Money.TO_BILL), f"/bill?month={found['month']}")
         with div("title-row"):
             el("h1", title)
             ident(found["id"], say)
             div("spacer")
-            button_link(say(T.TRACE), local("trace", found["id"]))
+            button_link(say(Money.TRACE), local("trace", found["id"]))
     with card():
         facts([
-            (say(T.MONTH), found["month"]),
-            (say(T.ISSUED), moment_zoned(found["issued_at"])),
-            (say(T.USED), say(T.PERIOD, start=moment(found["from_at"]), end=moment_zoned(found["to_at"]))),
-            (say(T.TOTAL), lambda: el("span", fen(int(found["total_fen"])), "strong")),
-            (say(T.TOTAL_EXACT), yuan(int(found["total_ucny"]))),
-            (say(T.ROUNDING), yuan(int(found["rounding_ucny"]))),
+            (say(Money.MONTH), found["month"]),
+            (say(Money.ISSUED), moment_zoned(found["issued_at"])),
+            (say(Money.USED), say(Money.PERIOD, start=moment(found["from_at"]), end=moment_zoned(found["to_at"]))),
+            (say(Money.TOTAL), lambda: el("span", fen(int(found["total_fen"])), "strong")),
+            (say(Money.TOTAL_EXACT), yuan(int(found["total_ucny"]))),
+            (say(Money.ROUNDING), yuan(int(found["rounding_ucny"]))),
         ])  # fmt: skip
-    with card(say(T.LINES)):
+    with card(say(Money.LINES)):
         columns = (
-            Column(say(T.LINE), number=True), Column(say(T.WHAT), wide=True), Column(say(T.LINE_KINDS["time"])),
-            Column(say(T.QUANTITY), number=True), Column(say(T.VALUE_YUAN), number=True), Column(say(T.AMOUNT), number=True),
+            Column(say(Money.LINE), number=True), Column(say(Money.WHAT), wide=True), Column(say(Money.LINE_KINDS["time"])),
+            Column(say(Money.QUANTITY), number=True), Column(say(Money.VALUE_YUAN), number=True), Column(say(Money.AMOUNT), number=True),
             Column(""),
         )  # fmt: skip
-        table(say(T.LINES), columns, [_line_row(reader, line, lambda: below) for line in found["lines"]])
+        body = table(say(Money.LINES), columns, [])
     below = div(aria_live="polite")
+    with body:
+        for line in found["lines"]:
+            table_row(columns, _line_row(reader, line, below))
 
 
-def _line_row(reader: Reader, line: Found, below: Any) -> list[Any]:
+def _line_row(reader: Reader, line: Found, below: Node) -> list[Any]:
     say = reader.say
 
     def what() -> None:
@@ -76,32 +79,32 @@ def _line_row(reader: Reader, line: Found, below: Any) -> list[Any]:
         return f"{count(int(line['seconds']))} s" if int(line["seconds"]) else "–"
 
     def money() -> None:
-        exact = say(T.EXACT, amount=yuan(int(line["amount_ucny"])))
+        exact = say(Money.EXACT, amount=yuan(int(line["amount_ucny"])))
         with div("cell-stack"):
             el("span", fen(int(line["shown_fen"])), "strong", title=exact)
             el("span", yuan(int(line["amount_ucny"])), "hint")
 
     def kind() -> None:
         with div("cell-stack"):
-            chip(say.named(T.LINE_KINDS, line["kind"]), "off" if line["kind"] != "credit" else "wait")
+            chip(say.named(Money.LINE_KINDS, line["kind"]), "off" if line["kind"] != "credit" else "wait")
             el("span", used(), "hint figure")
 
     return [
         str(line["number"]), what, kind, du(int(line["quantity_udu"])), yuan(int(line["value_ucny"])), money,
-        lambda: button(say(T.SHOW_CHARGES), lambda: _show_charges(reader, line, below()), "small"),
+        lambda: button(say(Money.SHOW_CHARGES), lambda: _show_charges(reader, line, below), "small"),
     ]  # fmt: skip
 
 
 async def _show_charges(reader: Reader, line: Found, below: Node) -> None:
     say = reader.say
     below.clear()
-    with below, card(say(T.CHARGES_OF, number=line["number"], title=say.words(line["title"]))) as head:
+    with below, card(say(Money.CHARGES_OF, number=line["number"], title=say.words(line["title"]))) as head:
         columns = (
-            Column(f"{say(T.AT)} ({ZONE})", number=True), Column(say(T.RULE), wide=True), Column(say(T.QUANTITY), number=True),
-            Column(say(T.CASH_YUAN), number=True), Column(say(T.PAID_BY)), Column(say(T.TRACE)),
+            Column(f"{say(Money.AT)} ({ZONE})", number=True), Column(say(Money.RULE), wide=True), Column(say(Money.QUANTITY), number=True),
+            Column(say(Money.CASH_YUAN), number=True), Column(say(Money.PAID_BY)), Column(say(Money.TRACE)),
         )  # fmt: skip
-        body = table(say(T.CHARGES), columns, [])
-        more = button(say(T.MORE), kind="small")
+        body = table(say(Money.CHARGES), columns, [])
+        more = button(say(Money.MORE), kind="small")
     cursor: list[str | None] = [None]
 
     async def load() -> None:
@@ -117,7 +120,7 @@ async def _show_charges(reader: Reader, line: Found, below: Node) -> None:
         more.set_visibility(cursor[0] is not None)
         if not page["items"] and not body.default_slot.children:
             with head:
-                el("span", say(T.NO_CHARGES), "note")
+                el("span", say(Money.NO_CHARGES), "note")
 
     more.on("click", load, args=[])
     await load()
@@ -129,7 +132,7 @@ def _charge_row(reader: Reader, charge: Found) -> list[Any]:
     def purses() -> None:
         with div("cell-stack"):
             for part in charge["slices"]:
-                el("span", f"{say.named(T.PURSES, part['purse'])} {du_unit(int(part['quantity_udu']))}", "hint figure")
+                el("span", f"{say.named(Money.PURSES, part['purse'])} {du_unit(int(part['quantity_udu']))}", "hint figure")
 
     return [
         moment(charge["at"]), say.words(charge["rule"]), du(int(charge["quantity_udu"])), yuan(int(charge["cash_ucny"])), purses,

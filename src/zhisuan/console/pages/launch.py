@@ -6,13 +6,13 @@ from typing import Any
 from nicegui import ui
 
 from zhisuan.base.money import decimal_text
-from zhisuan.console import text_frame as F
-from zhisuan.console import text_work as T
 from zhisuan.console.client import ApiAway, ApiProblem
 from zhisuan.console.format import du, price, yuan
 from zhisuan.console.pages.placement import candidates_table, rejected_list
 from zhisuan.console.parts import Node, button, card, chip, div, el, facts, field, form, link, local, notice
 from zhisuan.console.reader import Reader
+from zhisuan.console.text_frame import Frame
+from zhisuan.console.text_work import Work
 
 JOB = """\
 name: hello
@@ -42,20 +42,19 @@ async def build(reader: Reader) -> None:
     say = reader.say
     with div("page-head"):
         with div("crumbs"):
-            link(say(T.TO_LIST), "/workloads")
-        el("h1", say(T.NEW))
+            link(say(Work.TO_LIST), "/workloads")
+        el("h1", say(Work.NEW))
     with div("columns"):
-        with div("column-main"), card(say(T.YAML)):
-            with form(lambda sent: _quote(reader, sent["file"], answer)):
-                with div("examples"):
-                    el("span", say(T.EXAMPLES), "muted")
-                    for text, example in ((T.EXAMPLE_JOB, JOB), (T.EXAMPLE_SERVICE, SERVICE)):
-                        el("button", say(text), "button small", type="button", data_fill=example, data_fill_into="file")
-                field("file", say(T.YAML), hint=say(T.YAML_HINT), tag="textarea", text=JOB, rows="18", spellcheck="false",
-                      required=True, maxlength="300000")  # fmt: skip
-                el("button", say(T.QUOTE), "button primary", type="submit")
+        with div("column-main"), card(), form(lambda sent: _quote(reader, sent["file"], answer)):
+            with div("examples"):
+                el("span", say(Work.EXAMPLES), "muted")
+                for text, example in ((Work.EXAMPLE_JOB, JOB), (Work.EXAMPLE_SERVICE, SERVICE)):
+                    el("button", say(text), "button small", type="button", data_fill=example, data_fill_into="file")
+            field("file", say(Work.YAML), hint=say(Work.YAML_HINT), tag="textarea", text=JOB, rows="18", spellcheck="false",
+                  required=True, maxlength="300000")  # fmt: skip
+            el("button", say(Work.QUOTE), "button primary", type="submit")
         answer = div("column-side", aria_live="polite")
-    with answer, card(say(T.QUOTE_TITLE)):
+    with answer, card(say(Work.QUOTE_TITLE)):
         el("p", "zhisuan quote job.yaml", "mono muted")
 
 
@@ -68,7 +67,7 @@ async def _quote(reader: Reader, file: str, answer: Node) -> None:
     except ApiAway:
         answer.clear()
         with answer:
-            notice("bad", reader.say(F.AWAY), [reader.say(F.AWAY_TEXT)], role="alert")
+            notice("bad", reader.say(Frame.AWAY), [reader.say(Frame.AWAY_TEXT)], role="alert")
         return
     answer.clear()
     with answer:
@@ -84,23 +83,23 @@ def _wrong(reader: Reader, problem: ApiProblem, answer: Node) -> None:
 
 def _quoted(reader: Reader, file: str, found: Mapping[str, Any], answer: Node) -> None:
     say = reader.say
-    with card(say(T.QUOTE_TITLE), note=say(T.QUOTE_BOOK, version=found["price_book_version"])):
+    with card(say(Work.QUOTE_TITLE), note=say(Work.QUOTE_BOOK, version=found["price_book_version"])):
         fits = bool(found["candidates"])
         with div("quote"):
-            chip(say(T.QUOTE_NOW if fits else T.QUOTE_WAIT), "ok" if fits else "wait")
+            chip(say(Work.QUOTE_NOW if fits else Work.QUOTE_WAIT), "ok" if fits else "wait")
             el("p", yuan(int(found["hour_ucny"])), "quote-price")
-            el("p", f"{say(T.QUOTE_HOUR)} · {say(T.QUOTE_HOUR_NOTE)}", "hint")
+            el("p", f"{say(Work.QUOTE_HOUR)} · {say(Work.QUOTE_HOUR_NOTE)}", "hint")
         grams = found["carbon_g_per_hour_milli"]
-        carbon = "–" if grams is None else say(T.QUOTE_CARBON_G, grams=decimal_text(int(grams), 3))
+        carbon = "–" if grams is None else say(Work.QUOTE_CARBON_G, grams=decimal_text(int(grams), 3))
         facts([
-            (say(T.RATE), du(int(found["rate_udu_per_hour"]))),
-            (say(T.PRICE), say(T.PER_DU, price=price(int(found["price_e8_per_du"])))),
-            (say(T.QUOTE_CARBON), carbon),
+            (say(Work.RATE), du(int(found["rate_udu_per_hour"]))),
+            (say(Work.PRICE), say(Work.PER_DU, price=price(int(found["price_e8_per_du"])))),
+            (say(Work.QUOTE_CARBON), carbon),
         ])  # fmt: skip
         el("p", say.words(found["reason"]), "reason")
         candidates_table(reader, found["candidates"][:5])
         rejected_list(reader, found["rejected"])
-        button(say(T.LAUNCH_NOW), lambda: _launch(reader, file, answer), "primary")
+        button(say(Work.LAUNCH_NOW), lambda: _launch(reader, file, answer), "primary")
 
 
 async def _launch(reader: Reader, file: str, answer: Node) -> None:
@@ -110,6 +109,6 @@ async def _launch(reader: Reader, file: str, answer: Node) -> None:
         _wrong(reader, problem, answer)
         return
     except ApiAway:
-        ui.notify(reader.say(F.AWAY), type="negative")
+        ui.notify(reader.say(Frame.AWAY), type="negative")
         return
     ui.navigate.to(local("workloads", made["workload"]["id"]))

@@ -6,8 +6,6 @@ from typing import Any
 
 from nicegui import ui
 
-from zhisuan.console import text_frame as F
-from zhisuan.console import text_models as T
 from zhisuan.console.format import ZONE, bytes_text, count, moment, moment_zoned
 from zhisuan.console.pages.chat import ChatBox
 from zhisuan.console.parts import (
@@ -31,6 +29,8 @@ from zhisuan.console.parts import (
 )
 from zhisuan.console.reader import Reader
 from zhisuan.console.show import attempt, titled
+from zhisuan.console.text_frame import Frame
+from zhisuan.console.text_models import Model
 from zhisuan.console.wording import deployment_chip
 
 Found = Mapping[str, Any]
@@ -63,7 +63,7 @@ class _Page:
         say, found = self.reader.say, self.model
         with div("page-head"):
             with div("crumbs"):
-                link(say(T.ALL), "/models")
+                link(say(Model.ALL), "/models")
             with div("title-row"):
                 el("h1", found["name"])
                 ident(found["id"], say)
@@ -102,15 +102,15 @@ class _Page:
         self.code.clear()
         base_url = next((str(d["base_url"]) for d in self.deployments), None)
         if base_url:
-            with self.code, card(self.reader.say(T.CODE)):
-                el("p", self.reader.say(T.CODE_TEXT), "muted")
-                code_block(snippet(base_url, self.name, self.reader.say(T.SNIPPET_PROMPT)), self.reader.say, self.reader.say(T.CODE))
+            with self.code, card(self.reader.say(Model.CODE)):
+                el("p", self.reader.say(Model.CODE_TEXT), "muted")
+                code_block(snippet(base_url, self.name, self.reader.say(Model.SNIPPET_PROMPT)), self.reader.say, self.reader.say(Model.CODE))
 
     def _deployments(self) -> None:
         say = self.reader.say
-        with card(say(T.DEPLOYMENTS)):
+        with card(say(Model.DEPLOYMENTS)):
             if not self.deployments:
-                empty(say(T.NO_DEPLOYMENTS), say(T.NO_DEPLOYMENTS_TEXT), say, line=f"zhisuan models deploy {self.name}")
+                empty(say(Model.NO_DEPLOYMENTS), say(Model.NO_DEPLOYMENTS_TEXT), say, line=f"zhisuan models deploy {self.name}")
                 return
             for deployment in self.deployments:
                 self._deployment(deployment)
@@ -120,30 +120,30 @@ class _Page:
         with div("deployment"):
             with div("title-row"):
                 deployment_chip(found["state"], say)
-                el("span", say(T.VERSION, number=found["version"]), "strong")
+                el("span", say(Model.VERSION, number=found["version"]), "strong")
                 ident(found["id"], say, href=local("trace", found["id"]))
                 div("spacer")
                 if found["ended_at"] is None and found["state"] not in ("ended", "failed"):
-                    button(say(T.STOP), lambda: self._ask_stop(found), "small")
+                    button(say(Model.STOP), lambda: self._ask_stop(found), "small")
             facts([
-                (say(T.ADDRESS), lambda: ident_text(found["base_url"], self.reader)),
-                (say(T.WORKLOAD), lambda: ident(found["workload_id"], say, href=local("workloads", found["workload_id"]))),
-                (say(T.REPLICAS), count(int(found["ready_replicas"]))),
-                (say(T.CREATED), moment_zoned(found["created_at"])),
-                (say(T.CALLS), count(int(tokens["calls"]))),
-                (say(T.TOKENS_IN), count(int(tokens["input"]))),
-                (say(T.TOKENS_CACHED), count(int(tokens["cached_input"]))),
-                (say(T.TOKENS_OUT), count(int(tokens["output"]))),
+                (say(Model.ADDRESS), lambda: ident_text(found["base_url"], self.reader)),
+                (say(Model.WORKLOAD), lambda: ident(found["workload_id"], say, href=local("workloads", found["workload_id"]))),
+                (say(Model.REPLICAS), count(int(found["ready_replicas"]))),
+                (say(Model.CREATED), moment_zoned(found["created_at"])),
+                (say(Model.CALLS), count(int(tokens["calls"]))),
+                (say(Model.TOKENS_IN), count(int(tokens["input"]))),
+                (say(Model.TOKENS_CACHED), count(int(tokens["cached_input"]))),
+                (say(Model.TOKENS_OUT), count(int(tokens["output"]))),
             ])  # fmt: skip
 
     def _versions(self) -> None:
         say = self.reader.say
         columns = (
-            Column(say(T.VERSIONS)), Column(say(T.EVALUATION), wide=True), Column(say(T.LINEAGE)), Column(say(T.FILES)),
-            Column(f"{say(T.CREATED)} ({ZONE})", number=True), Column(""),
+            Column(say(Model.VERSIONS)), Column(say(Model.EVALUATION), wide=True), Column(say(Model.LINEAGE)), Column(say(Model.FILES)),
+            Column(f"{say(Model.CREATED)} ({ZONE})", number=True), Column(""),
         )  # fmt: skip
-        with card(say(T.VERSIONS)):
-            table(say(T.VERSIONS), columns, [self._version_row(v) for v in self.model["versions"]])
+        with card(say(Model.VERSIONS)):
+            table(say(Model.VERSIONS), columns, [self._version_row(v) for v in self.model["versions"]])
 
     def _version_row(self, version: Found) -> list[Any]:
         say = self.reader.say
@@ -151,21 +151,21 @@ class _Page:
 
         def act() -> None:
             if self.reader.may("org:model:write"):
-                button(say(T.DEPLOY), lambda: self._ask_deploy(version), "small")
+                button(say(Model.DEPLOY), lambda: self._ask_deploy(version), "small")
 
         return [
             lambda: ident_of_version(self.reader, version),
             lambda: evaluation_figures(self.reader, version["evaluation"], FIGURES_MAX),
             lambda: ident(version["workload_id"], say, href=local("workloads", version["workload_id"])),
-            say(T.FILES_SUM, count=count(len(version["files"])), size=bytes_text(size)),
+            say(Model.FILES_SUM, count=count(len(version["files"])), size=bytes_text(size)),
             moment(version["created_at"]),
             act,
         ]
 
     def _ask_deploy(self, version: Found) -> None:
         say = self.reader.say
-        with dialog(say(T.DEPLOY_TITLE, number=version["number"])) as (box, actions):
-            el("p", say(T.DEPLOY_TEXT), "muted")
+        with dialog(say(Model.DEPLOY_TITLE, number=version["number"])) as (box, actions):
+            el("p", say(Model.DEPLOY_TEXT), "muted")
 
             async def go(sent: dict[str, str]) -> None:
                 body = {
@@ -174,56 +174,56 @@ class _Page:
                 }  # fmt: skip
                 if await attempt(self.reader.api.post("/deployments", body), say):
                     box.close()
-                    tell(say(T.DEPLOYED))
+                    tell(say(Model.DEPLOYED))
                     await self.load()
                     self._refresh()
                     self.timer.activate()
 
             with form(go) as made:
                 with div("field-row"):
-                    field("cpus", say(T.CPUS), type="number", min="1", max="1024", required=True, value="1")
-                    field("memory", say(T.MEMORY_GIB), type="number", min="1", max="16384", required=True, value="2")
+                    field("cpus", say(Model.CPUS), type="number", min="1", max="1024", required=True, value="1")
+                    field("memory", say(Model.MEMORY_GIB), type="number", min="1", max="16384", required=True, value="2")
                 actions.move(made)
                 with actions:
-                    button(say(F.CANCEL_DIALOG), box.close)
-                    el("button", say(T.DEPLOY), "button primary", type="submit")
+                    button(say(Frame.CANCEL_DIALOG), box.close)
+                    el("button", say(Model.DEPLOY), "button primary", type="submit")
         box.open()
 
     def _ask_stop(self, found: Found) -> None:
         say = self.reader.say
-        with self.served, dialog(say(T.STOP_TITLE, name=self.name)) as (box, actions):
-            el("p", say(T.STOP_TEXT))
+        with self.served, dialog(say(Model.STOP_TITLE, name=self.name)) as (box, actions):
+            el("p", say(Model.STOP_TEXT))
 
             async def go() -> None:
                 box.close()
                 if await attempt(self.reader.api.post(f"/deployments{local(found['id'])}/stop"), say):
-                    tell(say(T.STOPPED))
+                    tell(say(Model.STOPPED))
                     await self.load()
                     self._refresh()
 
             with actions:
-                button(say(T.KEEP), box.close)
-                button(say(T.STOP), go, "danger")
+                button(say(Model.KEEP), box.close)
+                button(say(Model.STOP), go, "danger")
         box.open()
 
 
 def ident_of_version(reader: Reader, version: Found) -> None:
     with div("cell-stack"):
-        el("span", reader.say(T.VERSION, number=version["number"]), "strong")
+        el("span", reader.say(Model.VERSION, number=version["number"]), "strong")
         ident(version["id"], reader.say, href=local("trace", version["id"]))
 
 
 def ident_text(text: str, reader: Reader) -> None:
     with el("span", "", "ident"):
         el("span", text, "mono")
-        copy_button(text, reader.say(F.COPY))
+        copy_button(text, reader.say(Frame.COPY))
 
 
 def evaluation_figures(reader: Reader, evaluation: Found | None, most: int) -> None:
     """The first figures of an evaluation, whatever its shape; lists of examples are left out."""
     figures = list(flat(evaluation or {}))[:most]
     if not figures:
-        el("span", reader.say(T.NO_EVALUATION), "hint")
+        el("span", reader.say(Model.NO_EVALUATION), "hint")
         return
     with el("ul", "", "figures"):
         for name, value in figures:

@@ -2,9 +2,9 @@
 
 import re
 
-from zhisuan.console import text_money as T
 from zhisuan.console.parts import button_link, div, el
 from zhisuan.console.reader import Reader
+from zhisuan.console.text_money import Money
 
 MONTH = re.compile(r"20\d{2}-(0[1-9]|1[0-2])")
 SHOWN = 12
@@ -24,12 +24,12 @@ def moved(month: str, by: int) -> str:
 def month_picker(reader: Reader, month: str, path: str = "/bill") -> None:
     """The month in the middle, one step either way, and a list of the year around it."""
     say = reader.say
-    with div("month-picker", role="group", aria_label=say(T.MONTH)):
-        button_link("‹", f"{path}?month={moved(month, -1)}", aria_label=say(T.EARLIER))
-        chooser = el("select", "", "input", aria_label=say(T.MONTH), data_goto=f"{path}?month=")
+    with div("month-picker", role="group", aria_label=say(Money.MONTH)):
+        button_link("‹", f"{path}?month={moved(month, -1)}", aria_label=say(Money.EARLIER))
+        chooser = el("select", "", "input", aria_label=say(Money.MONTH), data_goto=f"{path}?month=")
         with chooser:
             for by in range(2, -SHOWN, -1):
                 each = moved(month, by)
                 el("option", each, value=each, selected=True if each == month else None)
-        button_link("›", f"{path}?month={moved(month, 1)}", aria_label=say(T.LATER))
+        button_link("›", f"{path}?month={moved(month, 1)}", aria_label=say(Money.LATER))
 

@@ -4,11 +4,11 @@ from nicegui import App
 from starlette.requests import Request
 from starlette.responses import Response
 
-from zhisuan.console import text_frame as F
 from zhisuan.console.client import Connection
 from zhisuan.console.pages import overview_supply, overview_tenant
 from zhisuan.console.reader import Reader
 from zhisuan.console.show import Asked, console_page, show
+from zhisuan.console.text_frame import Frame
 
 BUILDERS = {
     "tenant": overview_tenant.build,
@@ -21,7 +21,7 @@ BUILDERS = {
 def register(web: App, connection: Connection) -> None:
     @console_page("/")
     async def overview(request: Request) -> Response | None:
-        return await show(request, connection, Asked("overview", F.OVERVIEW), _build)
+        return await show(request, connection, Asked("overview", Frame.OVERVIEW), _build)
 
 
 async def _build(reader: Reader) -> None:

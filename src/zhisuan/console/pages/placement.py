@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zhisuan.base.money import decimal_text
-from zhisuan.console import text_work as T
 from zhisuan.console.format import yuan
 from zhisuan.console.parts import Column, card, chip, div, el, notice, table
 from zhisuan.console.reader import Reader
+from zhisuan.console.text_work import Work
 
 Found = Mapping[str, Any]
 SHOWN = 8
@@ -16,18 +16,18 @@ SHOWN = 8
 def placement_card(reader: Reader, placement: Found | None, why: Found | None) -> None:
     """The decision with what it compared; for waiting work, what would unblock it."""
     say = reader.say
-    with card(say(T.PLACEMENT)):
+    with card(say(Work.PLACEMENT)):
         if why is not None and why["state"] == "pending":
-            lines = [say.words(why["reason"]), *(say(T.UNBLOCK, text=say.words(u)) for u in why["unblock"])]
-            notice("wait", say(T.WHY_WAITS), lines)
+            lines = [say.words(why["reason"]), *(say(Work.UNBLOCK, text=say.words(u)) for u in why["unblock"])]
+            notice("wait", say(Work.WHY_WAITS), lines)
         if placement is None:
-            el("p", say(T.PLACEMENT_NONE), "muted")
+            el("p", say(Work.PLACEMENT_NONE), "muted")
             return
         el("p", say.words(placement["reason"]), "reason")
         candidates_table(reader, placement["candidates"][:SHOWN], placement["chosen"])
         more = len(placement["candidates"]) - SHOWN
         if more > 0:
-            el("p", say(T.MORE_CANDIDATES, count=more), "hint")
+            el("p", say(Work.MORE_CANDIDATES, count=more), "hint")
         rejected_list(reader, placement["rejected"])
 
 
@@ -36,10 +36,10 @@ def candidates_table(reader: Reader, candidates: Sequence[Found], chosen: Found 
         return
     say = reader.say
     columns = (
-        Column(say(T.RANK), number=True), Column(say(T.SITE), wide=True), Column(say(T.YUAN_HOUR), number=True),
-        Column(say(T.CARBON_HOUR), number=True), Column(say(T.PACKING), number=True),
+        Column(say(Work.RANK), number=True), Column(say(Work.SITE), wide=True), Column(say(Work.YUAN_HOUR), number=True),
+        Column(say(Work.CARBON_HOUR), number=True), Column(say(Work.PACKING), number=True),
     )  # fmt: skip
-    table(say(T.COMPARED), columns, [_row(reader, c, chosen) for c in candidates])
+    table(say(Work.COMPARED), columns, [_row(reader, c, chosen) for c in candidates])
 
 
 def _row(reader: Reader, found: Found, chosen: Found | None) -> list[Any]:
@@ -51,11 +51,11 @@ def _row(reader: Reader, found: Found, chosen: Found | None) -> list[Any]:
             el("span", found["site_name"], "strong")
             el("span", found["node_hostname"], "hint mono")
             if taken:
-                chip(say(T.CHOSEN), "ok")
+                chip(say(Work.CHOSEN), "ok")
 
     grams = found["carbon_g_per_hour_milli"]
     packing = next((p for p in found["score_parts"] if p["name"] == "packing"), None)
-    left = "–" if packing is None else say(T.CORES, cores=decimal_text(int(packing["value"]), 3))
+    left = "–" if packing is None else say(Work.CORES, cores=decimal_text(int(packing["value"]), 3))
     return [
         str(found["rank"]), place, yuan(int(found["hour_ucny"])), "–" if grams is None else decimal_text(int(grams), 3), left,
     ]  # fmt: skip
@@ -65,7 +65,7 @@ def rejected_list(reader: Reader, rejected: Sequence[Found]) -> None:
     if not rejected:
         return
     say = reader.say
-    el("h3", say(T.REJECTED))
+    el("h3", say(Work.REJECTED))
     with el("ul", "", "plain"):
         for each in rejected:
-            el("li", say(T.REJECTED_LINE, count=each["count"], text=say.words(each["text"])))
+            el("li", say(Work.REJECTED_LINE, count=each["count"], text=say.words(each["text"])))

@@ -5,12 +5,12 @@ from typing import Any
 
 from nicegui import ui
 
-from zhisuan.console import text_frame as F
-from zhisuan.console import text_money as T
 from zhisuan.console.format import du, yuan
 from zhisuan.console.parts import button, card, dialog, div, el, facts, ident, tell
 from zhisuan.console.reader import Reader
 from zhisuan.console.show import attempt
+from zhisuan.console.text_frame import Frame
+from zhisuan.console.text_money import Money
 from zhisuan.console.wording import grant_line
 
 Found = Mapping[str, Any]
@@ -18,30 +18,30 @@ Found = Mapping[str, Any]
 
 def wallet_card(reader: Reader, wallet: Found, packs: Sequence[Found]) -> None:
     say = reader.say
-    with card(say(T.WALLET)) as head:
+    with card(say(Money.WALLET)) as head:
         head.props["id"] = "wallet"
-        rows: list[tuple[str, Any]] = [(say(T.BALANCE), yuan(int(wallet["wallet_ucny"])))]
+        rows: list[tuple[str, Any]] = [(say(Money.BALANCE), yuan(int(wallet["wallet_ucny"])))]
         if int(wallet["arrears_ucny"]):
-            rows.append((say(T.OWED), yuan(int(wallet["arrears_ucny"]))))
-        rows.append((say(T.YOUR_ORG_ID), lambda: ident(reader.organisation_id, say)))
+            rows.append((say(Money.OWED), yuan(int(wallet["arrears_ucny"]))))
+        rows.append((say(Money.YOUR_ORG_ID), lambda: ident(reader.organisation_id, say)))
         facts(rows)
         for grant in wallet["grants"]:
             grant_line(grant, say)
-        el("p", say(T.TOP_UP_HOW), "hint")
+        el("p", say(Money.TOP_UP_HOW), "hint")
     if packs:
-        with card(say(T.BUY_PACK)) as place:
+        with card(say(Money.BUY_PACK)) as place:
             for pack in packs:
                 _pack(reader, pack, int(wallet["wallet_ucny"]), place)
             if not reader.may("org:wallet:write"):
-                el("p", say(T.OWNER_BUYS), "hint")
+                el("p", say(Money.OWNER_BUYS), "hint")
 
 
 def pack_terms(reader: Reader, pack: Found) -> str:
     """``10 度 · 365 days``."""
     say, quantity = reader.say, du(int(pack["quantity_udu"]))
     if pack["valid_days"] is None:
-        return say(T.PACK_LINE_ALWAYS, du=quantity)
-    return say(T.PACK_LINE, du=quantity, days=pack["valid_days"])
+        return say(Money.PACK_LINE_ALWAYS, du=quantity)
+    return say(Money.PACK_LINE, du=quantity, days=pack["valid_days"])
 
 
 def _pack(reader: Reader, pack: Found, balance_ucny: int, place: Any) -> None:
@@ -55,23 +55,23 @@ def _pack(reader: Reader, pack: Found, balance_ucny: int, place: Any) -> None:
         el("span", yuan(cost), "figure strong")
         if reader.may("org:wallet:write"):
             enough = balance_ucny >= cost
-            button(say(T.BUY), lambda: _ask(reader, pack, balance_ucny, place), "small",
-                   disabled=None if enough else True, title=None if enough else say(T.NOT_ENOUGH))  # fmt: skip
+            button(say(Money.BUY), lambda: _ask(reader, pack, balance_ucny, place), "small",
+                   disabled=None if enough else True, title=None if enough else say(Money.NOT_ENOUGH))  # fmt: skip
 
 
 def _ask(reader: Reader, pack: Found, balance_ucny: int, place: Any) -> None:
     say = reader.say
-    with place, dialog(say(T.BUY_TITLE, name=say.words(pack["name"]))) as (box, actions):
-        el("p", say(T.BUY_TEXT, price=yuan(int(pack["price_ucny"])), balance=yuan(balance_ucny)))
+    with place, dialog(say(Money.BUY_TITLE, name=say.words(pack["name"]))) as (box, actions):
+        el("p", say(Money.BUY_TEXT, price=yuan(int(pack["price_ucny"])), balance=yuan(balance_ucny)))
 
         async def go() -> None:
             box.close()
             if await attempt(reader.api.post("/orders", {"product": pack["product"], "quantity": 1}), say):
-                tell(say(T.BOUGHT, du=du(int(pack["quantity_udu"]))))
+                tell(say(Money.BOUGHT, du=du(int(pack["quantity_udu"]))))
                 ui.navigate.reload()
 
         with actions:
-            button(say(F.CANCEL_DIALOG), box.close)
-            button(say(T.BUY), go, "primary")
+            button(say(Frame.CANCEL_DIALOG), box.close)
+            button(say(Money.BUY), go, "primary")
     box.open()
 

@@ -5,10 +5,8 @@ from typing import Any
 
 from zhisuan.base.money import decimal_text
 from zhisuan.base.text import Text
-from zhisuan.console import text_frame as F
-from zhisuan.console import text_supply as T
 from zhisuan.console.client import Json
-from zhisuan.console.format import amount, count, du, memory, moment_zoned, tflops, tflops_of_milli
+from zhisuan.console.format import amount, count, du, memory, moment_zoned, share_ppm, tflops, tflops_of_milli
 from zhisuan.console.parts import (
     Column,
     bar,
@@ -28,8 +26,8 @@ from zhisuan.console.parts import (
     tell,
 )
 from zhisuan.console.reader import Reader
-from zhisuan.console.format import share_ppm
 from zhisuan.console.show import attempt, titled
+from zhisuan.console.text_supply import Supply
 from zhisuan.console.wording import reach_chip, site_chip
 
 Found = Mapping[str, Any]
@@ -38,7 +36,6 @@ Found = Mapping[str, Any]
 async def build(reader: Reader, site_id: str) -> None:
     page = _Page(reader, await reader.api.get(f"/sites{local(site_id)}"))
     titled(str(page.found["name"]), reader.say)
-    page.box = div()
     page.build()
 
 
@@ -47,14 +44,14 @@ def isolation_chip(reader: Reader, found: Found) -> None:
     if isolation is None:
         el("span", "–", "hint")
     else:
-        chip(reader.say.named(T.ISOLATIONS, isolation), "bad" if isolation == "none" else "ok")
+        chip(reader.say.named(Supply.ISOLATIONS, isolation), "bad" if isolation == "none" else "ok")
 
 
 class _Page:
     def __init__(self, reader: Reader, found: Found) -> None:
         self.reader = reader
         self.found = found
-        self.box = None  # type: Any
+        self.box = div()
 
     def build(self) -> None:
         say, found = self.reader.say, self.found
@@ -62,7 +59,7 @@ class _Page:
         with self.box:
             with div("page-head"):
                 with div("crumbs"):
-                    link(say(T.ALL), "/sites")
+                    link(say(Supply.ALL), "/sites")
                 with div("title-row") as self.head:
                     el("h1", found["name"])
                     site_chip(found["state"], say)
@@ -81,30 +78,30 @@ class _Page:
         say, found = self.reader.say, self.found
         with card():
             facts([
-                (say(T.PROVIDER), found["provider"]["name"]),
-                (say(T.REGION), f"{say.words(found['region_name'])} ({found['region']})"),
-                (say(T.PUE), decimal_text(int(found["pue_milli"]), 3, at_least=2)),
-                (say(T.LEASES_RUNNING), count(int(found["leases_running"]))),
-                (say(T.JOINED), moment_zoned(found["joined_at"])),
-                (say(T.LAST_SEEN), moment_zoned(found["last_seen_at"])),
+                (say(Supply.PROVIDER), found["provider"]["name"]),
+                (say(Supply.REGION), f"{say.words(found['region_name'])} ({found['region']})"),
+                (say(Supply.PUE), decimal_text(int(found["pue_milli"]), 3, at_least=2)),
+                (say(Supply.LEASES_RUNNING), count(int(found["leases_running"]))),
+                (say(Supply.JOINED), moment_zoned(found["joined_at"])),
+                (say(Supply.LAST_SEEN), moment_zoned(found["last_seen_at"])),
             ])  # fmt: skip
 
     def _isolation(self) -> None:
         say, engine = self.reader.say, self.found["engine"] or {}
-        with card(say(T.ISOLATION)):
+        with card(say(Supply.ISOLATION)):
             if not engine:
-                el("p", say(T.NO_NODES), "muted")
+                el("p", say(Supply.NO_NODES), "muted")
                 return
             isolation_chip(self.reader, self.found)
-            el("p", f"{say(T.ENGINE)}: {engine['engine']} {engine['version']}", "muted")
+            el("p", f"{say(Supply.ENGINE)}: {engine['engine']} {engine['version']}", "muted")
             if engine["isolation"] == "none":
                 allowed = bool(engine.get("allow_unisolated"))
-                notice("wait" if allowed else "bad", say(T.UNISOLATED_ALLOWED if allowed else T.UNISOLATED_REFUSED))
+                notice("wait" if allowed else "bad", say(Supply.UNISOLATED_ALLOWED if allowed else Supply.UNISOLATED_REFUSED))
             problems = engine.get("problems") or []
             if not problems:
-                el("p", say(T.NO_PROBLEMS), "hint")
+                el("p", say(Supply.NO_PROBLEMS), "hint")
                 return
-            el("h3", say(T.PROBLEMS))
+            el("h3", say(Supply.PROBLEMS))
             for problem in problems:
                 notice("wait", *self._problem(problem))
 
@@ -114,27 +111,27 @@ class _Page:
 
     def _nodes(self) -> None:
         say, nodes = self.reader.say, self.found["nodes"]
-        with card(say(T.NODES)):
+        with card(say(Supply.NODES)):
             if not nodes:
-                empty(say(T.NO_NODES), say(T.NO_NODES_TEXT), say)
+                empty(say(Supply.NO_NODES), say(Supply.NO_NODES_TEXT), say)
                 return
-            el("p", say(T.THREE), "hint")
+            el("p", say(Supply.THREE), "hint")
             for node in nodes:
                 with div("node"):
                     with div("title-row"):
                         el("h3", node["hostname"], "mono")
-                        el("span", say(T.ARCHITECTURE, os=node["os"], architecture=node["architecture"]), "hint")
+                        el("span", say(Supply.ARCHITECTURE, os=node["os"], architecture=node["architecture"]), "hint")
                         if not node["present"]:
-                            chip(say(T.NODE_GONE), "wait")
+                            chip(say(Supply.NODE_GONE), "wait")
                     self._devices(node)
 
     def _devices(self, node: Found) -> None:
         say = self.reader.say
         columns = (
-            Column(say(T.DEVICE), wide=True), Column(say(T.CAPACITY)), Column(say(T.NOMINAL), number=True),
-            Column(say(T.PUBLISHED), number=True), Column(say(T.MEASURED), number=True), Column(say(T.HEALTH)),
+            Column(say(Supply.DEVICE), wide=True), Column(say(Supply.CAPACITY)), Column(say(Supply.NOMINAL), number=True),
+            Column(say(Supply.PUBLISHED), number=True), Column(say(Supply.MEASURED), number=True), Column(say(Supply.HEALTH)),
         )  # fmt: skip
-        table(f"{node['hostname']}: {say(T.DEVICES)}", columns, [self._device_row(d) for d in node["devices"]])
+        table(f"{node['hostname']}: {say(Supply.DEVICES)}", columns, [self._device_row(d) for d in node["devices"]])
 
     def _device_row(self, device: Found) -> list[Any]:
         say, kind = self.reader.say, str(device["kind"])
@@ -143,18 +140,18 @@ class _Page:
             size = f" · {memory(int(device['memory_mib']))}" if device["memory_mib"] and kind == "accelerator" else ""
             with div("cell-stack"):
                 el("span", device["name"], "strong")
-                el("span", f"{say.named(T.KINDS, kind)}{size} · {device['class_id'] or device['key']}", "hint")
+                el("span", f"{say.named(Supply.KINDS, kind)}{size} · {device['class_id'] or device['key']}", "hint")
 
         def use() -> None:
             used, whole = int(device["allocated"]), int(device["capacity"])
             with div("cell-stack"):
                 bar(share_ppm(used, whole), device["name"])
-                el("span", say(T.USE, used=amount(kind, used), whole=amount(kind, whole)), "hint figure")
+                el("span", say(Supply.USE, used=amount(kind, used), whole=amount(kind, whole)), "hint figure")
 
         def health() -> None:
             ok = device["health"] == "ok"
             with div("cell-stack"):
-                chip(say(T.HEALTHY) if ok else str(device["health"]), "ok" if ok else "bad")
+                chip(say(Supply.HEALTHY) if ok else str(device["health"]), "ok" if ok else "bad")
                 if device["note"]:
                     el("span", device["note"], "hint")
 
@@ -162,17 +159,17 @@ class _Page:
 
     def _nominal(self, device: Found) -> None:
         milli = device["nominal_tflops_milli"]
-        self._speed(tflops_of_milli(int(milli)) if milli is not None else self._absent(device, T.UNKNOWN), T.NOMINAL_NOTE)
+        self._speed(tflops_of_milli(int(milli)) if milli is not None else self._absent(device, Supply.UNKNOWN), Supply.NOMINAL_NOTE)
 
     def _published(self, device: Found) -> None:
         rate = device["published_rate_udu_per_hour"]
-        self._speed(du(int(rate)) if rate is not None else self._absent(device, T.NO_RATE), T.PUBLISHED_NOTE)
+        self._speed(du(int(rate)) if rate is not None else self._absent(device, Supply.NO_RATE), Supply.PUBLISHED_NOTE)
 
     def _measured(self, device: Found) -> None:
         found = device["measured"]
         with div("cell-stack"):
             if not found:
-                el("span", self._absent(device, T.NOT_MEASURED), "muted")
+                el("span", self._absent(device, Supply.NOT_MEASURED), "muted")
             for each in found:
                 el("span", f"{each['precision']} {tflops(int(each['mflops']))}", "figure",
                    title=f"{each['method']} · {moment_zoned(each['at'])}")  # fmt: skip
@@ -187,22 +184,22 @@ class _Page:
         reader, state = self.reader, self.found["state"]
         writer = reader.may("platform:site:write", "provider:site:write")
         if reader.may("platform:site:write") and state in ("joining", "verified"):
-            self._action("verify", T.VERIFY, T.VERIFY_TEXT, "primary")
+            self._action("verify", Supply.VERIFY, Supply.VERIFY_TEXT, "primary")
         elif writer and state in ("verified", "draining"):
-            self._action("open", T.OPEN, T.OPEN_TEXT, "primary")
+            self._action("open", Supply.OPEN, Supply.OPEN_TEXT, "primary")
         if writer and state == "open":
-            self._action("drain", T.DRAIN, T.DRAIN_TEXT, "plain")
+            self._action("drain", Supply.DRAIN, Supply.DRAIN_TEXT, "plain")
         if writer and state == "draining":
-            self._action("close", T.CLOSE, T.CLOSE_TEXT, "danger")
+            self._action("close", Supply.CLOSE, Supply.CLOSE_TEXT, "danger")
         if reader.may("provider:site:write") and state != "closed":
-            button(reader.say(T.NEW_TOKEN), self._new_token)
+            button(reader.say(Supply.NEW_TOKEN), self._new_token)
 
     def _action(self, name: str, title: Text, text: Text, kind: Any) -> None:
         button(self.reader.say(title), lambda: self._ask(name, title, text, kind), kind)
 
     def _ask(self, name: str, title: Text, text: Text, kind: Any) -> None:
         say = self.reader.say
-        with self.head, dialog(say(T.SURE, action=say(title), name=self.found["name"])) as (box, actions):
+        with self.head, dialog(say(Supply.SURE, action=say(title), name=self.found["name"])) as (box, actions):
             el("p", say(text))
 
             async def go() -> None:
@@ -212,11 +209,11 @@ class _Page:
                     self.found = await self.reader.api.post(f"/sites{local(self.found['id'])}/{name}")
 
                 if await attempt(work(), say):
-                    tell(say(T.DONE))
+                    tell(say(Supply.DONE))
                     self.build()
 
             with actions:
-                button(say(T.BACK), box.close)
+                button(say(Supply.BACK), box.close)
                 button(say(title), go, kind)
         box.open()
 
@@ -231,5 +228,3 @@ class _Page:
         if await attempt(work(), self.reader.say):
             await show_join(self.reader, self.head, made[0], local("sites", self.found["id"]))
 
-
-__all__ = ["F", "build", "isolation_chip"]

@@ -8,8 +8,6 @@ from nicegui import App, ui
 from starlette.requests import Request
 from starlette.responses import Response
 
-from zhisuan.console import text_frame as F
-from zhisuan.console import text_supply as T
 from zhisuan.console.client import Connection, Json
 from zhisuan.console.format import count, moment_zoned
 from zhisuan.console.pages import site
@@ -34,6 +32,8 @@ from zhisuan.console.parts import (
 )
 from zhisuan.console.reader import Reader
 from zhisuan.console.show import Asked, attempt, console_page, show
+from zhisuan.console.text_frame import Frame
+from zhisuan.console.text_supply import Supply
 from zhisuan.console.wording import reach_chip, site_chip
 
 READ = ("platform:site:read", "provider:site:read")
@@ -44,35 +44,35 @@ PUE = re.compile(r"(\d)(?:\.(\d{1,3}))?")
 def register(web: App, connection: Connection) -> None:
     @console_page("/sites")
     async def sites(request: Request, cursor: str = "") -> Response | None:
-        return await show(request, connection, Asked("sites", F.SITES, READ), lambda reader: _build(reader, cursor))
+        return await show(request, connection, Asked("sites", Frame.SITES, READ), lambda reader: _build(reader, cursor))
 
     @console_page("/sites/{site_id}")
     async def one(request: Request, site_id: str) -> Response | None:
-        return await show(request, connection, Asked("sites", F.SITES, READ), lambda reader: site.build(reader, site_id))
+        return await show(request, connection, Asked("sites", Frame.SITES, READ), lambda reader: site.build(reader, site_id))
 
 
 async def _build(reader: Reader, cursor: str) -> None:
     say = reader.say
     page = await reader.api.get("/sites", limit=LIMIT, cursor=cursor or None)
     with div("page-head") as head:
-        el("h1", say(F.SITES))
+        el("h1", say(Frame.SITES))
         div("spacer")
         if reader.may("provider:site:write"):
-            button(say(T.NEW), lambda: _ask_new(reader, head), "primary")
+            button(say(Supply.NEW), lambda: _ask_new(reader, head), "primary")
     with card():
         if page["items"]:
             columns = (
-                Column(say(T.SITE), wide=True), Column(say(T.STATE)), Column(say(T.HEARD)), Column(say(T.REGION)),
-                Column(say(T.DEVICES)), Column(say(T.ISOLATION)), Column(say(T.RUNNING), number=True),
+                Column(say(Supply.SITE), wide=True), Column(say(Supply.STATE)), Column(say(Supply.HEARD)), Column(say(Supply.REGION)),
+                Column(say(Supply.DEVICES)), Column(say(Supply.ISOLATION)), Column(say(Supply.RUNNING), number=True),
             )  # fmt: skip
-            table(say(F.SITES), columns, [_row(reader, s) for s in page["items"]])
+            table(say(Frame.SITES), columns, [_row(reader, s) for s in page["items"]])
         else:
             mine = reader.may("provider:site:write")
-            empty(say(T.EMPTY), say(T.EMPTY_PROVIDER if mine else T.EMPTY_OPERATOR), say,
+            empty(say(Supply.EMPTY), say(Supply.EMPTY_PROVIDER if mine else Supply.EMPTY_OPERATOR), say,
                   line="zhisuan site create NAME --region CN-AH" if mine else "")  # fmt: skip
     if page["next_cursor"]:
         with div("pager"):
-            button_link(say(F.OLDER), f"/sites?cursor={page['next_cursor']}", rel="next")
+            button_link(say(Frame.OLDER), f"/sites?cursor={page['next_cursor']}", rel="next")
 
 
 def _row(reader: Reader, found: Mapping[str, Any]) -> list[Any]:
@@ -82,7 +82,7 @@ def _row(reader: Reader, found: Mapping[str, Any]) -> list[Any]:
         for device in node["devices"]:
             if device["kind"] != "memory":
                 kinds[device["kind"]] = kinds.get(device["kind"], 0) + int(device["capacity"]) // 1000
-    devices = " · ".join(f"{say.named(T.KINDS, kind)} {count(number)}" for kind, number in sorted(kinds.items()))
+    devices = " · ".join(f"{say.named(Supply.KINDS, kind)} {count(number)}" for kind, number in sorted(kinds.items()))
 
     def name() -> None:
         with div("cell-stack"):
@@ -108,12 +108,12 @@ def pue_milli(text: str) -> int | None:
 
 def _ask_new(reader: Reader, place: Any) -> None:
     say = reader.say
-    with place, dialog(say(T.NEW)) as (box, actions):
+    with place, dialog(say(Supply.NEW)) as (box, actions):
 
         async def go(sent: dict[str, str]) -> None:
             milli = pue_milli(sent["pue"])
             if milli is None:
-                tell(say(T.PUE_WRONG), bad=True)
+                tell(say(Supply.PUE_WRONG), bad=True)
                 return
             made: list[Json] = []
 
@@ -126,14 +126,14 @@ def _ask_new(reader: Reader, place: Any) -> None:
                 await show_join(reader, place, made[0], local("sites", made[0]["site"]["id"]))
 
         with form(go) as made_form:
-            field("name", say(T.NAME), required=True, maxlength="60")
-            regions = sorted(T.REGIONS.items(), key=lambda r: say(r[1]))
-            choice("region", say(T.REGION), [(code, f"{say(text)} ({code})") for code, text in regions], "CN-AH")
-            field("pue", say(T.PUE), hint=say(T.PUE_HINT), required=True, value="1.42", inputmode="decimal")
+            field("name", say(Supply.NAME), required=True, maxlength="60")
+            regions = sorted(Supply.REGIONS.items(), key=lambda r: say(r[1]))
+            choice("region", say(Supply.REGION), [(code, f"{say(text)} ({code})") for code, text in regions], "CN-AH")
+            field("pue", say(Supply.PUE), hint=say(Supply.PUE_HINT), required=True, value="1.42", inputmode="decimal")
             actions.move(made_form)
             with actions:
-                button(say(F.CANCEL_DIALOG), box.close)
-                el("button", say(T.CREATE), "button primary", type="submit")
+                button(say(Frame.CANCEL_DIALOG), box.close)
+                el("button", say(Supply.CREATE), "button primary", type="submit")
     box.open()
 
 
@@ -141,10 +141,10 @@ async def show_join(reader: Reader, place: Any, made: Json, then: str) -> None:
     """The command that makes a machine join, once."""
     say = reader.say
     url = str((await reader.api.get("/platform"))["console_url"])
-    with place, dialog(say(T.JOIN_TITLE)) as (box, actions):
-        el("p", say(T.JOIN_TEXT, at=moment_zoned(made["expires_at"])))
+    with place, dialog(say(Supply.JOIN_TITLE)) as (box, actions):
+        el("p", say(Supply.JOIN_TEXT, at=moment_zoned(made["expires_at"])))
         command(f"zhisuan site join {url} --token {made['join_token']}", say)
         with actions:
-            button(say(F.CANCEL_DIALOG), lambda: ui.navigate.to(then), "primary")
+            button(say(Frame.CANCEL_DIALOG), lambda: ui.navigate.to(then), "primary")
     box.props("persistent")
     box.open()

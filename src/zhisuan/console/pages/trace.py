@@ -8,12 +8,12 @@ from nicegui import App
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from zhisuan.console import text_trace as T
 from zhisuan.console.client import Connection
 from zhisuan.console.format import count, moment_zoned
-from zhisuan.console.parts import card, chip, div, el, field, ident, link, local
+from zhisuan.console.parts import card, chip, div, el, field, ident, local
 from zhisuan.console.reader import Reader
 from zhisuan.console.show import Asked, console_page, show
+from zhisuan.console.text_trace import Trace
 
 READ = ("org:trace:read", "platform:trace:read")
 SHOWN = 6
@@ -25,24 +25,24 @@ TRACED = ("job_", "svc_", "lea_", "plc_", "quo_", "art_", "chg_", "inl_", "inv_"
 
 def register(web: App, connection: Connection) -> None:
     @console_page("/trace")
-    async def ask(request: Request, id: str = "") -> Response | None:  # noqa: A002 - the field's name in the address
+    async def ask(request: Request, id: str = "") -> Response | None:
         if id.strip():
             return RedirectResponse(f"/trace/{quote(id.strip()[:100], safe='')}", 303)
-        return await show(request, connection, Asked("trace", T.TITLE, READ), _ask)
+        return await show(request, connection, Asked("trace", Trace.TITLE, READ), _ask)
 
     @console_page("/trace/{ident}")
     async def trace(request: Request, ident: str) -> Response | None:
-        return await show(request, connection, Asked("trace", T.TITLE, READ), lambda reader: _build(reader, ident))
+        return await show(request, connection, Asked("trace", Trace.TITLE, READ), lambda reader: _build(reader, ident))
 
 
 async def _ask(reader: Reader) -> None:
     say = reader.say
     with div("page-head"):
-        el("h1", say(T.ASK_TITLE))
-        el("p", say(T.ASK_TEXT), "muted")
+        el("h1", say(Trace.ASK_TITLE))
+        el("p", say(Trace.ASK_TEXT), "muted")
     with card(), el("form", "", "inline-form", method="get", action="/trace"):
-        field("id", say(T.ID), required=True, maxlength="80", placeholder="job_… / chg_… / inl_…")
-        el("button", say(T.GO), "button primary", type="submit")
+        field("id", say(Trace.ID), required=True, maxlength="80", placeholder="job_… / chg_… / inl_…")
+        el("button", say(Trace.GO), "button primary", type="submit")
 
 
 async def _build(reader: Reader, asked: str) -> None:
@@ -50,9 +50,9 @@ async def _build(reader: Reader, asked: str) -> None:
     found = await reader.api.get(f"/trace{local(asked)}")
     with div("page-head"):
         with div("title-row"):
-            el("h1", say(T.TITLE))
+            el("h1", say(Trace.TITLE))
             ident(str(found["id"]), say)
-        el("p", say(T.LEAD), "muted")
+        el("p", say(Trace.LEAD), "muted")
     with el("ol", "", "chain"):
         for station in found["stations"]:
             _station(reader, station, str(found["id"]))
@@ -62,16 +62,16 @@ def _station(reader: Reader, station: Mapping[str, Any], asked: str) -> None:
     say, name, records = reader.say, str(station["station"]), station["records"]
     with el("li", "", f"station {'' if records else 'station-empty'}"):
         with div("station-head"):
-            el("h2", say.named(T.STATIONS, name))
-            el("span", say(T.QUESTIONS[name]) if name in T.QUESTIONS else "", "hint")
+            el("h2", say.named(Trace.STATIONS, name))
+            el("span", say(Trace.QUESTIONS[name]) if name in Trace.QUESTIONS else "", "hint")
         with div("station-body"):
             if not records:
-                el("p", say(T.NOTHING), "hint")
+                el("p", say(Trace.NOTHING), "hint")
             for record in records[:SHOWN]:
                 _record(reader, record, asked)
             if len(records) > SHOWN:
                 with el("details", "", "more"):
-                    el("summary", say(T.MORE, count=count(len(records) - SHOWN)))
+                    el("summary", say(Trace.MORE, count=count(len(records) - SHOWN)))
                     for record in records[SHOWN:]:
                         _record(reader, record, asked)
 
@@ -84,11 +84,11 @@ def _record(reader: Reader, record: Mapping[str, Any], asked: str) -> None:
             el("span", say.words(record["title"]), "strong")
             ident(own, say, href=_href(own))
             if here:
-                chip(say(T.HERE), "run")
+                chip(say(Trace.HERE), "run")
         with el("dl", "", "record-facts"):
             for name, value in record["facts"].items():
                 with div("fact"):
-                    el("dt", say.named(T.FACTS, name))
+                    el("dt", say.named(Trace.FACTS, name))
                     with el("dd"):
                         _value(reader, name, value)
 
@@ -100,7 +100,7 @@ def _href(value: str) -> str | None:
 
 
 def _value(reader: Reader, name: str, value: Any) -> None:
-    if isinstance(value, str) and name.endswith("_id") or name == "subject":
+    if (isinstance(value, str) and name.endswith("_id")) or name == "subject":
         if reader.kind != "operator" and str(value).startswith("site_"):
             ident(str(value), reader.say)
         else:
@@ -121,5 +121,3 @@ def shown(value: Any, reader: Reader) -> str:
         return "; ".join(shown(v, reader) for v in value)
     return str(value)
 
-
-__all__ = ["link", "register", "shown"]

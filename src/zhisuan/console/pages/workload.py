@@ -6,7 +6,6 @@ from typing import Any
 
 from nicegui import background_tasks, ui
 
-from zhisuan.console import text_work as T
 from zhisuan.console.client import Api, ApiAway, ApiProblem, Json
 from zhisuan.console.format import (
     du,
@@ -18,7 +17,6 @@ from zhisuan.console.logview import LogView
 from zhisuan.console.pages.placement import placement_card
 from zhisuan.console.pages.workload_parts import artefacts_card, cost_card, leases_card, timeline_card
 from zhisuan.console.parts import (
-
     bar,
     button,
     button_link,
@@ -35,6 +33,7 @@ from zhisuan.console.parts import (
 )
 from zhisuan.console.reader import Reader
 from zhisuan.console.show import attempt, titled
+from zhisuan.console.text_work import Work
 from zhisuan.console.watching import Watch
 from zhisuan.console.wording import OPEN_STATES, resources_text, workload_chip
 
@@ -67,7 +66,7 @@ class _Page:
         say = self.reader.say
         with div("page-head"):
             with div("crumbs"):
-                link(say(T.TO_LIST), "/workloads")
+                link(say(Work.TO_LIST), "/workloads")
             self.head = div("title-row")
         self.progress = div()
         with div("columns"):
@@ -76,8 +75,8 @@ class _Page:
                 self.placement = div()
                 self.leases = div()
                 self.artefacts = div()
-                with card(say(T.FILE)):
-                    code_block(str(self.found["file"]), say, say(T.FILE))
+                with card(say(Work.FILE)):
+                    code_block(str(self.found["file"]), say, say(Work.FILE))
             with div("column-side"):
                 self.summary = div()
                 self.cost = div()
@@ -119,9 +118,9 @@ class _Page:
             ident(found["id"], say)
             div("spacer")
             if self.reader.may("org:trace:read", "platform:trace:read"):
-                button_link(say(T.TRACE), local("trace", found["id"]))
+                button_link(say(Work.TRACE), local("trace", found["id"]))
             if found["state"] in OPEN_STATES and self.reader.may("org:workload:write", "platform:workload:cancel"):
-                button(say(T.CANCEL), self._ask_cancel, "danger")
+                button(say(Work.CANCEL), self._ask_cancel, "danger")
 
     def _fill_progress(self) -> None:
         found = self.found
@@ -133,24 +132,24 @@ class _Page:
         if found["progress_ppm"] is None:
             return
         with self.progress, div("progress"):
-            bar(int(found["progress_ppm"]), self.reader.say(T.PROGRESS))
+            bar(int(found["progress_ppm"]), self.reader.say(Work.PROGRESS))
             el("span", percent(int(found["progress_ppm"])), "figure strong")
             el("span", found["progress_message"] or "", "muted progress-message")
 
     def _summary(self) -> None:
         say, found = self.reader.say, self.found
         rows: list[tuple[str, Any]] = [
-            (say(T.KIND), say.named(T.KINDS, found["kind"])),
-            (say(T.RESOURCES), resources_text(found["resources"], say)),
-            (say(T.RATE), du(int(found["rate_udu_per_hour"]))),
-            (say(T.PRICE), say(T.PER_DU, price=price(int(found["price_e8_per_du"])))),
-            (say(T.CREATED), moment_zoned(found["created_at"])),
-            (say(T.STARTED), moment_zoned(found["started_at"])),
-            (say(T.ENDED), moment_zoned(found["ended_at"])),
-            (say(T.ATTEMPTS), str(found["attempts"])),
+            (say(Work.KIND), say.named(Work.KINDS, found["kind"])),
+            (say(Work.RESOURCES), resources_text(found["resources"], say)),
+            (say(Work.RATE), du(int(found["rate_udu_per_hour"]))),
+            (say(Work.PRICE), say(Work.PER_DU, price=price(int(found["price_e8_per_du"])))),
+            (say(Work.CREATED), moment_zoned(found["created_at"])),
+            (say(Work.STARTED), moment_zoned(found["started_at"])),
+            (say(Work.ENDED), moment_zoned(found["ended_at"])),
+            (say(Work.ATTEMPTS), str(found["attempts"])),
         ]
         if found["exit_code"] is not None:
-            rows.append((say(T.EXIT_CODE), str(found["exit_code"])))
+            rows.append((say(Work.EXIT_CODE), str(found["exit_code"])))
         with card():
             if found["message"]:
                 el("p", found["message"], "reason")
@@ -158,26 +157,26 @@ class _Page:
 
     def _log_card(self) -> None:
         say = self.reader.say
-        with card(say(T.LOG)) as head:
+        with card(say(Work.LOG)) as head:
             if not self.reader.may("org:workload:read"):
-                el("p", say(T.LOG_NOT_YOURS), "muted")
+                el("p", say(Work.LOG_NOT_YOURS), "muted")
                 return
             with head:
                 self.link_state = el("span", "", "note", aria_live="polite")
                 div("spacer")
-                button(say(T.FOLLOW), lambda: self.log.follow(True), "small")
-                self.pause_button = button(say(T.PAUSE), self._pause, "small")
-                link(say(T.DOWNLOAD), self.path + "/log.txt", "button small", download="")
-            self.log = LogView(say(T.LOG), say(T.LOG_EMPTY), say(T.LOG_CUT))
+                button(say(Work.FOLLOW), lambda: self.log.follow(True), "small")
+                self.pause_button = button(say(Work.PAUSE), self._pause, "small")
+                link(say(Work.DOWNLOAD), self.path + "/log.txt", "button small", download="")
+            self.log = LogView(say(Work.LOG), say(Work.LOG_EMPTY), say(Work.LOG_CUT))
 
     def follow(self) -> None:
         """Follow the platform's events for as long as somebody has this page open."""
         say = self.reader.say
-        words = {"live": say(T.LOG_LIVE), "lost": say(T.LOG_LOST), "ended": say(T.LOG_ENDED)}
+        words = {"live": say(Work.LOG_LIVE), "lost": say(Work.LOG_LOST), "ended": say(Work.LOG_ENDED)}
         self.paused = False
         self.watch = Watch(
-            self.reader.api, str(self.found["id"]), say(T.LOG_CUT), self.log.append, self._state_changed,
-            lambda name: self.link_state.set_text(words[name]),
+            self.reader.api, str(self.found["id"]), say(Work.LOG_CUT), self.log.append, self._state_changed,
+            lambda name: self._tell_link(words[name]),
         )  # fmt: skip
         client = ui.context.client
         tasks: list[asyncio.Task[None]] = []
@@ -188,6 +187,10 @@ class _Page:
 
         client.on_connect(start)
         client.on_delete(lambda: [task.cancel() for task in tasks])
+
+    def _tell_link(self, text: str) -> None:
+        if not self.paused:
+            self.link_state.set_text(text)
 
     async def _run(self) -> None:
         with self.head:
@@ -210,24 +213,24 @@ class _Page:
         self.paused = not self.paused
         self.watch.pause(self.paused)
         say = self.reader.say
-        self.pause_button.set_text(say(T.RESUME if self.paused else T.PAUSE))
-        self.link_state.set_text(say(T.LOG_PAUSED if self.paused else T.LOG_LIVE))
+        self.pause_button.set_text(say(Work.RESUME if self.paused else Work.PAUSE))
+        self.link_state.set_text(say(Work.LOG_PAUSED if self.paused else Work.LOG_LIVE))
 
     def _ask_cancel(self) -> None:
         say = self.reader.say
-        with self.head, dialog(say(T.CANCEL_TITLE, name=self.found["name"])) as (box, actions):
-            el("p", say(T.CANCEL_TEXT))
+        with self.head, dialog(say(Work.CANCEL_TITLE, name=self.found["name"])) as (box, actions):
+            el("p", say(Work.CANCEL_TEXT))
 
             async def go() -> None:
                 box.close()
                 if await attempt(self.reader.api.post(f"{self.path}/cancel"), say):
-                    tell(say(T.CANCELLED))
+                    tell(say(Work.CANCELLED))
                     await self.load()
                     await self.fill_all()
 
             with actions:
-                button(say(T.KEEP), box.close)
-                button(say(T.CANCEL_YES), go, "danger")
+                button(say(Work.KEEP), box.close)
+                button(say(Work.CANCEL_YES), go, "danger")
         box.open()
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import socket
 import sys
 import time
 import uuid
@@ -36,9 +37,19 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--model", type=Path, required=True, help="directory with config.json and *.safetensors")
     parser.add_argument("--name", help="the model's name in requests (default: the directory's name)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", type=int, default=8080, help="port to listen on")
+    parser.add_argument("--port", type=int, default=8080, help="port to listen on; 0 takes a free one")
     parser.add_argument("--queue", type=int, default=16, help="requests that may wait while one is answered")
     return parser.parse_args(arguments)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one. Raises CannotServe where the address cannot be had."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, OverflowError) as error:
+        raise CannotServe(
+            f"cannot listen on {host} port {port}: {error}; choose another with --host or --port"
+        ) from None
 
 
 def serve(args: argparse.Namespace) -> int:
@@ -66,13 +77,14 @@ def serve(args: argparse.Namespace) -> int:
 
     worker = Worker(load, args.queue, time.monotonic, give_up)
     served = Served(name, directory.created_seconds, worker, SystemClock(), lambda: uuid.uuid4().hex)
+    listener = listen(args.host, args.port)
     config = uvicorn.Config(
-        create_app(served), host=args.host, port=args.port, log_level="warning", access_log=False,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-    )  # fmt: skip
+        create_app(served), log_level="warning", access_log=False, timeout_graceful_shutdown=SHUTDOWN_SECONDS
+    )
     server = uvicorn.Server(config)
-    print(f"{name}: listening on http://{args.host}:{args.port}/v1, loading the model", flush=True)
-    server.run()
+    host, port = listener.getsockname()[:2]
+    print(f"{name}: listening on http://{host}:{port}/v1, loading the model", flush=True)
+    server.run(sockets=[listener])
     if worker.failure is not None:
         print(f"zhisuan model server: {worker.failure}", file=sys.stderr)
         return 1

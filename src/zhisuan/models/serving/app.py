@@ -19,6 +19,7 @@ from zhisuan.models.serving.errors import (
     context_too_long,
     invalid,
     model_not_found,
+    not_served,
     server_failed,
 )
 from zhisuan.models.serving.generation import GenerationRequest
@@ -157,10 +158,10 @@ async def _answer(
     return JSONResponse(await whole_answer(delivery, form, request))
 
 
-async def _answer_error(_: Request, error: Exception) -> JSONResponse:
+async def _answer_error(request: Request, error: Exception) -> JSONResponse:
     """Every error leaves in OpenAI's form, also those of routing (404, 405) and those nobody foresaw (500)."""
     if isinstance(error, HTTPException):
-        error = ApiError(error.status_code, f"{error.detail}: see GET /v1/models for what is served.", code="not_found")
+        error = not_served(error.status_code, request.method, request.url.path)
     elif not isinstance(error, ApiError):
         error = server_failed(type(error).__name__)
     return JSONResponse(error.body(), status_code=error.status, headers=error.headers())

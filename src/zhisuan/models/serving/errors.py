@@ -3,6 +3,7 @@
 ApiError
 ├── invalid            400  the request cannot be served as written
 ├── context_too_long   400  the prompt leaves no room for an answer
+├── not_served     404, 405  no such address, or not with this method
 ├── model_not_found    404  this server serves one model, and not that one
 ├── body_too_large     413  the request body is over the limit
 ├── queue_full         503  every place in the queue is taken; Retry-After says when to come back
@@ -65,6 +66,15 @@ def model_not_found(asked: str, served: str) -> ApiError:
         f"The model {asked!r} is not served here; this server serves {served!r}.",
         code="model_not_found",
         param="model",
+    )
+
+
+def not_served(status: int, method: str, path: str) -> ApiError:
+    return ApiError(
+        status,
+        f"{method} {path} is not served here. This server has GET /health, GET /v1/models, POST /v1/chat/completions "
+        "and POST /v1/completions.",
+        code="not_served",
     )
 
 

@@ -64,7 +64,9 @@ class HuggingFaceModel:
             )
         except Exception as error:
             raise CannotServe(f"{path} cannot be loaded as a causal language model: {error}") from error
-        return cls(model, tokenizer)
+        loaded = cls(model, tokenizer)
+        loaded.start().feed((0,))  # the first step sets up PyTorch's kernels; no client should wait for that
+        return loaded
 
     @property
     def context_tokens(self) -> int:
@@ -84,7 +86,11 @@ class HuggingFaceModel:
         try:
             with self._tokenizer_lock:
                 encoded = self._tokenizer.apply_chat_template(
-                    list(messages), add_generation_prompt=True, tokenize=True, return_dict=True
+                    list(messages),
+                    add_generation_prompt=True,
+                    tokenize=True,
+                    return_dict=True,
+                    tokenizer_kwargs={"verbose": False},
                 )
         except TemplateError as error:
             raise PromptRefused(f"the model's chat template does not take these messages: {error.message}") from error
@@ -92,7 +98,7 @@ class HuggingFaceModel:
 
     def encode_text(self, text: str) -> list[int]:
         with self._tokenizer_lock:
-            return [int(token) for token in self._tokenizer(text)["input_ids"]]
+            return [int(token) for token in self._tokenizer(text, verbose=False)["input_ids"]]
 
     def decode(self, tokens: Sequence[int]) -> str:
         with self._tokenizer_lock:

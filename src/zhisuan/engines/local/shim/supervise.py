@@ -276,13 +276,19 @@ class Supervisor:
             "message": verdict.message,
         }
         pairs += [(key, str(value)) for key, value in optional.items() if value is not None]
+        if self.plan.socket is not None:
+            self._unlink(self.plan.socket)
         while not self._record_exit(pairs):
             time.sleep(_HEARTBEAT_SECONDS)
         if self.plan.cgroup is not None:
             self.plan.cgroup.remove()
-        for leftover in (self.paths.poke, self.plan.socket):
-            if leftover is not None and os.path.lexists(leftover):
-                os.unlink(leftover)
+        self._unlink(self.paths.poke)
+
+    def _unlink(self, path: str) -> None:
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            return
 
     def _record_exit(self, pairs: records.Pairs) -> bool:
         """True when the end is written, or the run's folder is gone and nobody will ever read it."""

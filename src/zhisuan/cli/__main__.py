@@ -1,0 +1,5 @@
+"""``python -m zhisuan.cli``: the same as ``zhisuan``."""
+
+from zhisuan.cli.main import main
+
+main()
