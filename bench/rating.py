@@ -75,7 +75,7 @@ def bare_copy(database: Database) -> float:
     """Seconds to COPY the rows that were taken in into a table without indexes or checks."""
     with database.begin("bench") as tx:
         connection = driver_connection(tx.session)
-        rows = connection.execute(f"SELECT {', '.join(WINDOW_COLUMNS)} FROM usage_window").fetchall()  # noqa: S608
+        rows = connection.execute(f"SELECT {', '.join(WINDOW_COLUMNS)} FROM usage_window").fetchall()
         connection.execute("CREATE TABLE bare (LIKE usage_window)")
     began = time.perf_counter()
     with database.begin("bench") as tx:

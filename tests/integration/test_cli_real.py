@@ -5,17 +5,18 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner, Result
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-ZHISUAN = [sys.executable, "-c", "from zhisuan.cli.main import main; main()"]
-START_SECONDS = 120
+from zhisuan.cli.main import app
+from zhisuan.testing.platform import RunningPlatform
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 PASSWORD = "correct horse battery"
 JOB = """\
 name: 打招呼
@@ -39,14 +40,14 @@ class Up:
     home: Path
     operator_password: str
 
-    def run(self, *words: str, stdin: str = "", status: int = 0) -> subprocess.CompletedProcess[str]:
-        environ = {**os.environ, "XDG_CONFIG_HOME": str(self.home), "ZHISUAN_LANG": "en", "COLUMNS": "100"}
-        for name in ("ZHISUAN_URL", "ZHISUAN_API_KEY", "ZHISUAN_PROFILE"):
-            environ.pop(name, None)
-        done = subprocess.run(
-            [*ZHISUAN, *words], capture_output=True, text=True, input=stdin, env=environ, check=False, timeout=120
-        )
-        assert done.returncode == status, done.stdout + done.stderr
+    @property
+    def environ(self) -> dict[str, str | None]:
+        nothing = dict.fromkeys(("ZHISUAN_URL", "ZHISUAN_API_KEY", "ZHISUAN_PROFILE"))
+        return {**nothing, "XDG_CONFIG_HOME": str(self.home), "ZHISUAN_LANG": "en", "COLUMNS": "100"}
+
+    def run(self, *words: str, stdin: str = "", status: int = 0) -> Result:
+        done = CliRunner().invoke(app, list(words), input=stdin, env=self.environ)
+        assert done.exit_code == status, done.output
         return done
 
     def json(self, *words: str, stdin: str = "", status: int = 0) -> Any:
@@ -55,21 +56,15 @@ class Up:
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    data, home = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("home")
-    words = ["up", "--data-dir", str(data), "--port", "0", "--gateway-port", "0", "--allow-unisolated"]
-    with (data / "output").open("wb") as output:
-        process = subprocess.Popen([*ZHISUAN, *words], stdout=output, stderr=output)
+    folder = tmp_path_factory.mktemp("cli")
+    folder.chmod(0o755)
+    platform = RunningPlatform(folder / "data", environment={"ZHISUAN_ALLOW_UNISOLATED": "true"})
     try:
-        deadline = time.monotonic() + START_SECONDS
-        while "is up" not in (data / "output").read_text("utf-8"):
-            assert process.poll() is None and time.monotonic() < deadline, (data / "output").read_text("utf-8")
-            time.sleep(0.2)
-        runtime = json.loads((data / "runtime.json").read_text())
-        secrets = json.loads((data / "secrets.json").read_text())
-        yield Up(runtime["server_url"], home, secrets["operator_password"])
+        platform.start()
+        secrets = json.loads((folder / "data" / "secrets.json").read_text())
+        yield Up(platform.runtime["server_url"], folder / "home", secrets["operator_password"])
     finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=60)
+        platform.stop()
 
 
 @pytest.fixture(scope="module")
@@ -119,11 +114,9 @@ def test_a_job_that_fails_ends_the_command_with_its_own_status(up: Up, tenant: s
 
 def test_ctrl_c_lets_go_of_work_that_goes_on(up: Up, tenant: str, tmp_path: Path) -> None:
     (tmp_path / "sleep.yaml").write_text("run: echo awake; sleep 300\nresources: {cpus: 0.5, memory: 0.5}\n")
-    environ = {**os.environ, "XDG_CONFIG_HOME": str(up.home), "ZHISUAN_LANG": "en"}
-    words = ["--profile", "t", "launch", str(tmp_path / "sleep.yaml")]
-    process = subprocess.Popen(
-        [*ZHISUAN, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ
-    )
+    environ = {**os.environ, **{name: value for name, value in up.environ.items() if value is not None}}
+    words = [sys.executable, "-m", "zhisuan.cli", "--profile", "t", "launch", str(tmp_path / "sleep.yaml")]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ)
     assert process.stdout is not None
     while "awake" not in (line := process.stdout.readline()):
         assert line, process.communicate()

@@ -15,6 +15,7 @@ from zhisuan.base.text import Text
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
+HTTP_PHRASES_ZH = {400: "请求格式错误", 404: "没有这个接口", 405: "该接口不支持此方法"}
 
 
 def install(app: FastAPI) -> None:
@@ -28,7 +29,12 @@ def install(app: FastAPI) -> None:
 
 
 def _language(request: Request) -> str:
-    return request.headers.get("accept-language", "en")
+    """The first of the reader's languages that we have, in the order the header gives them."""
+    for each in request.headers.get("accept-language", "").lower().split(","):
+        tag = each.partition(";")[0].strip()
+        if tag.startswith(("zh", "en")):
+            return tag
+    return "en"
 
 
 def _answer(request: Request, error: ZhisuanError) -> JSONResponse:
@@ -66,6 +72,8 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 
 
 def _field(item: dict[str, Any]) -> FieldProblem:
+    if item["type"] == "json_invalid":
+        return FieldProblem("body", Text(str(item["msg"]), "不是有效的 JSON"))
     place = [str(part) for part in item["loc"]]
     where = ".".join(place[1:] if place and place[0] == "body" and len(place) > 1 else place)
     return FieldProblem(where, Text(str(item["msg"]), f"格式不正确（{item['type']}）"))
@@ -73,17 +81,12 @@ def _field(item: dict[str, Any]) -> FieldProblem:
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - how the handler was registered
-    phrase = HTTPStatus(error.status_code).phrase
-    body = {
-        "type": f"urn:zhisuan:error:http_{error.status_code}",
-        "title": phrase.lower(),
-        "status": error.status_code,
-        "code": f"http_{error.status_code}",
-        "detail": f"{request.method} {request.url.path}: {phrase.lower()}.",
-        "remedy": "See /api/v1/docs for the routes there are.",
-        "zh": {"detail": f"{request.method} {request.url.path}：{phrase}。", "remedy": "可用接口见 /api/v1/docs。"},
-        "problems": [],
-    }
+    phrase = HTTPStatus(error.status_code).phrase.lower()
+    call = f"{request.method} {request.url.path}"
+    what = Text(f"{call}: {phrase}.", f"{call}：{HTTP_PHRASES_ZH.get(error.status_code, phrase)}。")
+    remedy = Text("See /api/v1/docs for the routes there are.", "可用接口见 /api/v1/docs。")
+    body = ZhisuanError(what, remedy, code=f"http_{error.status_code}").as_problem(_language(request))
+    body |= {"title": phrase, "status": error.status_code}
     return JSONResponse(body, error.status_code, headers=error.headers, media_type=MEDIA_TYPE)
 
 

@@ -6,12 +6,13 @@ A rounded figure is only ever shown where its exact value stands beside it (as t
 from datetime import datetime
 
 from zhisuan.base.clock import SHANGHAI
-from zhisuan.base.money import decimal_text, div_half_even
+from zhisuan.base.money import UCNY_PER_FEN, decimal_text, div_half_even
 from zhisuan.console.speech import Language
 
 ZONE = "UTC+8"
 UWH_PER_KWH = 10**9
 UG_PER_KG = 10**9
+UG_PER_TONNE = 10**12
 GIB = 1024
 
 
@@ -38,8 +39,9 @@ def count(value: int) -> str:
 
 
 def yuan(ucny: int) -> str:
-    """Exact, such as ``¥1,234.50`` or ``¥0.000125``."""
-    text = grouped(decimal_text(abs(ucny), 6, at_least=2))
+    """Exact: to the fen where it is whole fen, such as ``¥1,234.50``, else all six places, such as ``¥64.998000``: three
+    places would read as thousands."""
+    text = grouped(decimal_text(abs(ucny), 6, at_least=6 if ucny % UCNY_PER_FEN else 2))
     return f"-¥{text}" if ucny < 0 else f"¥{text}"
 
 
@@ -115,7 +117,9 @@ def energy_exact(uwh: int) -> str:
 
 
 def carbon(ug: int) -> str:
-    """10⁻⁶ g in, g or kg of CO₂ out, to three places."""
+    """10⁻⁶ g in, g, kg or t of CO₂ out, to three places."""
+    if abs(ug) >= UG_PER_TONNE:
+        return f"{rounded(ug, 12, 3)} tCO₂"
     return f"{rounded(ug, 9, 3)} kgCO₂" if abs(ug) >= UG_PER_KG else f"{rounded(ug, 6, 3)} gCO₂"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from nicegui import ui
 
 from zhisuan.base.text import Text
-from zhisuan.console.parts import Node, button, div, el, icon, link
+from zhisuan.console.parts import Node, button, button_link, div, el, icon, link
 from zhisuan.console.reader import Reader
 from zhisuan.console.session import Session
 from zhisuan.console.speech import Speech
@@ -44,7 +44,7 @@ def frame(reader: Reader | None, here: str, say: Speech) -> Iterator[Node]:
     """The page's frame; what is built inside goes to its main part. ``reader`` None: nobody is signed in."""
     with div("shell" if reader else "shell open"):
         link(say(Frame.SKIP), "#main", "skip")
-        _header(reader, say)
+        _header(reader, here, say)
         if reader:
             _menu(reader, here)
         with el("main", "", "main", id="main", tabindex="-1") as main:
@@ -53,7 +53,7 @@ def frame(reader: Reader | None, here: str, say: Speech) -> Iterator[Node]:
                 el("span", say(Frame.TIMES_ZONE))
 
 
-def _header(reader: Reader | None, say: Speech) -> None:
+def _header(reader: Reader | None, here: str, say: Speech) -> None:
     with el("header", "", "top"):
         if reader:
             el("button", "", "menu-button", type="button", aria_label=say(Frame.MENU), data_menu="1", aria_expanded="false")
@@ -69,6 +69,8 @@ def _header(reader: Reader | None, say: Speech) -> None:
             with el("form", "", "trace-search", action="/trace", method="get", role="search"):
                 el("input", name="id", placeholder=say(Frame.TRACE_ANY), aria_label=say(Frame.TRACE_ANY), maxlength="80")
         button(say(Frame.OTHER_LANGUAGE), _switch_language, "small", aria_label=say(Frame.SWITCH_LANGUAGE))
+        if reader is None and here != "entrance":
+            button_link(say(Frame.SIGN_IN), "/sign-in", "small")
         if reader:
             with div("person"):
                 el("span", reader.person, "person-name", title=reader.person)

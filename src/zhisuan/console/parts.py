@@ -123,7 +123,10 @@ def stat(label: str, value: str, note: str = "", *, title: str = "", href: str =
     """One figure with its name."""
     with el("a" if href else "div", "", f"stat {tone}", href=href or None):
         el("span", label, "stat-label")
-        el("span", value, "stat-value", title=title or None)
+        figure, _, unit = value.partition(" ")
+        with el("span", figure, "stat-value", title=title or None):
+            if unit:
+                el("span", f" {unit}", "stat-unit")
         if note:
             el("span", note, "stat-note")
 

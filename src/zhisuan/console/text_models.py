@@ -34,6 +34,7 @@ class Model:
     DEPLOYMENTS = Text("Deployments", "部署")
     NO_DEPLOYMENTS = Text("Not deployed", "尚未部署")
     NO_DEPLOYMENTS_TEXT = Text("Deploy a version below, or from your terminal:", "可部署下方的任一版本，或在终端运行：")
+    ENDED_ONES = Text("{count} ended", "{count} 个已停止")
     STATES: ClassVar[dict[str, Text]] = {
         "waiting": Text("Waiting", "等待中"),
         "starting": Text("Starting", "启动中"),

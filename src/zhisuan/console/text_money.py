@@ -67,6 +67,7 @@ class Money:
         "pack": Text("Pack", "算力包"),
         "credit": Text("Credit", "赔付"),
     }
+    KIND = Text("Kind", "类型")
     WHAT = Text("What", "项目")
     AMOUNT = Text("Amount", "金额")
     EXACT = Text("exact {amount}", "精确值 {amount}")

@@ -78,7 +78,7 @@ class Overview:
     ORGANISATIONS = Text("Organisations", "组织")
     CHECKS = Text("The books", "账务核对")
     CHECKS_OK = Text("all checks hold", "全部通过")
-    CHECKS_BAD = Text("{count} checks fail", "{count} 项未通过")
+    CHECKS_BAD = Text("{count} failing", "{count} 项未通过")
     CHECK_OK = Text("holds", "通过")
     CHECK_BAD = Text("fails", "未通过")
     QUARANTINED = Text("{count} usage messages are set aside for a look", "{count} 条用量消息被隔离，待人工处理")

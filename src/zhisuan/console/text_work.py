@@ -56,6 +56,10 @@ class Work:
     EXAMPLE_JOB = Text("a job", "作业")
     EXAMPLE_SERVICE = Text("a service", "服务")
     QUOTE = Text("Get a quote", "询价")
+    QUOTE_FIRST = Text(
+        "Price, carbon and the sites that could take it appear here before anything starts. From your terminal:",
+        "询价后，这里会显示价格、碳排放和可承接的站点，确认后才会启动。也可以在终端直接启动：",
+    )
     QUOTE_TITLE = Text("Quote", "报价")
     QUOTE_HOUR = Text("An hour costs", "每小时费用")
     QUOTE_HOUR_NOTE = Text("beyond your free quota and packs", "额度与算力包用完后")

@@ -5,7 +5,6 @@
 3. The server's answer says which site this is; the file is complete.
 
 A kill between 1 and 3 is repaired by joining again with the same token and the same digest, which a server answers alike.
-A server that gives out a secret of its own instead is taken at its word.
 """
 
 import platform

@@ -23,7 +23,8 @@ class Spool:
         self._new_backoff = new_backoff
 
     async def run(self) -> None:
-        """For ever. A refused batch is never dropped: it is metered time."""
+        """For ever. A refused batch is never dropped, and neither is a window that comes before its lease has been reported
+        as active: it is metered time."""
         backoff = self._new_backoff()
         while True:
             self._signals.usage.clear()
@@ -47,7 +48,8 @@ class Spool:
         self._link.succeeded()
         self._link.taken("usage windows")
         for refused in answer.refused:
-            log.error("The server does not count the usage window %s: its lease has passed to another holder.", refused)
-        self._journal.windows_sent(windows)
+            log.error("The server does not count the usage window %s; it keeps it aside with the reason.", refused)
+        early = set(answer.retry)
+        self._journal.windows_sent(w for w in windows if w.id not in early)
         self._signals.report.now()
-        return True
+        return not early

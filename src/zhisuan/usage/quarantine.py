@@ -17,6 +17,7 @@ from zhisuan.wire.gateway import TokenUsage
 from zhisuan.wire.site import UsageWindow
 
 EVENTS_IN_NOTICE_MAX = 50
+REASON_LENGTH_MAX = 1000
 
 Event = UsageWindow | TokenUsage
 
@@ -66,7 +67,7 @@ def _row(tx: Tx, source: str, event: Event, refusal: Refusal) -> dict[str, Any]:
     body = _storable(event.model_dump(mode="json"))
     return {
         "id": tx.ids.new("evt"), "kind": "window" if isinstance(event, UsageWindow) else "tokens", "source": source,
-        "event_id": _storable(event.id)[:TEXT_LENGTH_MAX], "code": refusal.code, "reason": _storable(refusal.reason),
+        "event_id": _storable(event.id)[:TEXT_LENGTH_MAX], "code": refusal.code, "reason": _storable(refusal.reason)[:REASON_LENGTH_MAX],
         "body": body, "body_hash": body_hash(body), "received_at": tx.now, "resolved_at": None,
     }  # fmt: skip
 

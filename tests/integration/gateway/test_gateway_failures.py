@@ -14,6 +14,7 @@ from zhisuan.base.secrets import digest
 from zhisuan.gateway.journal import JournalError
 from zhisuan.site import tunnel as site_tunnel
 from zhisuan.site.tunnel import Tunnel
+from zhisuan.wire.frames import FrameType, decode
 from zhisuan.wire.gateway import SiteAnswer, TokenUsage
 
 pytestmark = pytest.mark.anyio
@@ -244,9 +245,9 @@ async def test_a_site_that_sends_nonsense_is_cut_off(city: City, frame: bytes) -
         city.client() as client,
     ):
         call = asyncio.create_task(client.chat.completions.create(model="guide", messages=ASK))
-        opening = await websocket.receive_bytes()
-        assert opening[:5] == b"\x01\x00\x00\x00\x01"
-        assert json.loads(opening[5:])["lease_id"] == "lea_odd"
+        opening, *_ = decode(await websocket.receive_bytes())
+        assert opening[:2] == (FrameType.OPEN, 1)
+        assert json.loads(opening.payload)["lease_id"] == "lea_odd"
         await websocket.send_bytes(b"\x63\x00\x00\x00\x01a type of a later version is ignored")
         await websocket.send_bytes(b"\x02\x00\x00\x00\x09a stream nobody knows is ignored")
         await websocket.send_bytes(frame)
@@ -267,14 +268,14 @@ async def test_a_site_that_ignores_credit_loses_the_stream(city: City) -> None:
         city.client() as client,
     ):
         call = asyncio.create_task(client.chat.completions.create(model="guide", messages=ASK))
-        await websocket.receive_bytes()
+        frames = decode(await websocket.receive_bytes())
+        assert [frame.type for frame in frames] == [FrameType.OPEN, FrameType.DATA, FrameType.END]
         for _ in range(5):
             await websocket.send_bytes(b"\x02\x00\x00\x00\x01" + b"x" * 65_536)
         with pytest.raises(openai.InternalServerError):
             await call
-        frames = [await websocket.receive_bytes() for _ in range(3)]
-        assert [frame[0] for frame in frames] == [2, 3, 5]
-        assert json.loads(frames[2][5:])["code"] == "flow_control"
+        (reset,) = decode(await websocket.receive_bytes())
+        assert (reset.type, json.loads(reset.payload)["code"]) == (FrameType.RESET, "flow_control")
 
 
 async def test_a_known_key_works_while_the_server_is_away(city: City) -> None:

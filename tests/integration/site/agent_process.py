@@ -69,14 +69,14 @@ class AgentProcess:
         """As a power cut for the agent alone."""
         self._end(signal.SIGKILL)
 
-    def stop(self, seconds: float = 20) -> int:
+    def stop(self, seconds: float = 60) -> int:
         return self._end(signal.SIGTERM, seconds)
 
-    def wait(self, seconds: float = 30) -> int:
+    def wait(self, seconds: float = 60) -> int:
         assert self.process is not None
         return self.process.wait(seconds)
 
-    def _end(self, number: int, seconds: float = 20) -> int:
+    def _end(self, number: int, seconds: float = 60) -> int:
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(number)

@@ -86,22 +86,22 @@ def test_the_agent_ends_with_its_parent_and_the_work_goes_on(server: ControlServ
             server.wait_phase(ONE, LeasePhase.running)
         finally:
             parent.kill()
-    child.wait(20)
+    child.wait(60)
     agent.start()
     assert server.wait_complete(ONE).reason == "completed"
     assert server.seen.logs[ONE] == b"done\n"
 
 
 def test_told_to_stop_while_it_measures_it_stops(server: ControlServer, agents: AgentFactory) -> None:
-    agent = agents(probe={"enabled": True, "budget": {"gemm_ms": 60_000}}).start()
-    deadline = time.monotonic() + 30
+    agent = agents(probe={"enabled": True, "budget": {"gemm_ms": 200_000}}).start()
+    deadline = time.monotonic() + 90
     while "Measuring (1 of " not in agent.log:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     children = psutil.Process(agent.pid).children()
     asked = time.monotonic()
     assert agent.stop() == 0
-    assert time.monotonic() - asked < 10
+    assert time.monotonic() - asked < 60
     for child in children:
         child.kill()
 

@@ -94,7 +94,7 @@ def test_a_server_that_is_away_loses_nothing(server: ControlServer, agents: Agen
     server.stop()
     time.sleep(2.5)
     server.start()
-    end = server.wait_complete(ONE, 60)
+    end = server.wait_complete(ONE, 120)
     assert (end.reason, end.exit_code) == ("completed", 0)
     assert server.seen.logs[ONE] == b"".join(b"line %d\n" % i for i in range(1, 6))
     assert server.seen.artefacts[ONE] == {"r": b"r\n"}
@@ -103,7 +103,7 @@ def test_a_server_that_is_away_loses_nothing(server: ControlServer, agents: Agen
 
 def test_a_lease_told_to_stop_stops_with_its_grace(server: ControlServer, agents: AgentFactory) -> None:
     agents().start()
-    running = offer(ONE[0], "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.1; done", grace_seconds=20)
+    running = offer(ONE[0], "trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.1; done", grace_seconds=200)
     server.offer(running)
     server.wait("its output", lambda seen: seen.logs.get(ONE))
     asked = time.monotonic()
@@ -111,7 +111,7 @@ def test_a_lease_told_to_stop_stops_with_its_grace(server: ControlServer, agents
     end = server.wait_complete(ONE)
     assert end.reason == "cancelled"
     assert server.seen.logs[ONE].endswith(b"bye\n")
-    assert time.monotonic() - asked < 15
+    assert time.monotonic() - asked < 150
     assert_tiled(windows_of(server.seen, ONE), end)
 
 
@@ -226,7 +226,7 @@ def test_a_big_log_and_a_big_artefact_come_whole(server: ControlServer, agents: 
     agents().start()
     script = 'seq 1 500000; head -c 20000000 /dev/zero | tr "\\0" "z" > "$ZHISUAN_ARTIFACTS/big"; seq 1 5'
     server.offer(offer(ONE[0], script))
-    server.wait_complete(ONE, 60)
+    server.wait_complete(ONE, 120)
     numbers = "".join(f"{i}\n" for i in range(1, 500_001)) + "1\n2\n3\n4\n5\n"
     assert server.seen.logs[ONE] == numbers.encode()
     assert server.seen.artefacts[ONE] == {"big": b"z" * 20_000_000}
@@ -251,7 +251,7 @@ def test_a_service_is_ready_once_it_answers_and_not_when_it_stops_answering(
     server.wait("not ready", told(False))
     server.wait("ready", told(True))
     at = len(server.seen.reports[ONE])
-    server.wait("not ready any more", lambda seen: any(r.ready is False for _, r in seen.reports[ONE][at:]), 60)
+    server.wait("not ready any more", lambda seen: any(r.ready is False for _, r in seen.reports[ONE][at:]), 120)
     server.withdraw(ONE)
     assert server.wait_complete(ONE).ready is None
 

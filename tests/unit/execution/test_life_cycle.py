@@ -174,5 +174,5 @@ def walk(database: Database, clock: ManualClock) -> Iterator[type[Walk]]:
 @pytest.mark.slow
 def test_any_walk_keeps_the_rules(walk: type[Walk]) -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        walk, settings=settings(max_examples=40, stateful_step_count=25, suppress_health_check=list(HealthCheck))
+        walk, settings=settings(max_examples=20, stateful_step_count=20, suppress_health_check=list(HealthCheck))
     )

@@ -106,7 +106,7 @@ async def sync(request: Request, body: SyncRequest, site_id: Agent) -> SyncAnswe
             if not await signal.wait(left):
                 break
             answer = await run_in_threadpool(_desired, here, site_id)
-    return answer
+    return answer.model_copy(update={"server_time": here.database.clock.now()})
 
 
 def _sync_once(here: Platform, site_id: str, body: SyncRequest) -> SyncAnswer:

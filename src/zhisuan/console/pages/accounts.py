@@ -160,7 +160,7 @@ def _invoices(reader: Reader, page: Found, names: Mapping[str, str], settled: se
             return
         columns = (
             Column(say(Money.INVOICES)), Column(say(Money.TENANT), wide=True), Column(say(Money.MONTH)),
-            Column(f"{say(Money.ISSUED)} ({ZONE})", number=True), Column(say(Money.TOTAL), number=True), Column(say(Money.SETTLEMENT)),
+            Column(f"{say(Money.ISSUED)} ({ZONE})", number=True), Column(say(Money.TOTAL), number=True), Column(say(Money.SETTLE)),
         )  # fmt: skip
         table(say(Money.ALL_INVOICES), columns, [_invoice_row(reader, i, names, settled) for i in page["items"]])
         if page["next_cursor"]:

@@ -136,7 +136,7 @@ def _page_sign_in(onward: str) -> Response | None:
         return RedirectResponse(onward, 303)
     titled(say(Frame.SIGN_IN), say)
     told, kept = session.once("notice"), session.once("fields")
-    with frame(None, "", say), div("entrance"):
+    with frame(None, "entrance", say), div("entrance"):
         _pitch(say)
         with el("form", "", "card entrance-form", method="post", action="/sign-in"):
             el("h1", say(Frame.SIGN_IN))
@@ -149,7 +149,7 @@ def _page_sign_in(onward: str) -> Response | None:
             with el("p", "", "muted"):
                 el("span", say(Frame.NO_ACCOUNT) + " ")
                 link(say(Frame.SIGN_UP), "/sign-up")
-            link(say(Frame.SEE_PRICES), "/catalog", "muted")
+            link(say(Frame.SEE_PRICES), "/catalog")
     return None
 
 
@@ -158,7 +158,7 @@ def _page_sign_up() -> None:
     say = session.say
     titled(say(Frame.SIGN_UP), say)
     told, kept = session.once("notice"), session.once("fields")
-    with frame(None, "", say), div("entrance"):
+    with frame(None, "entrance", say), div("entrance"):
         _pitch(say)
         with el("form", "", "card entrance-form", method="post", action="/sign-up"):
             el("h1", say(Frame.SIGN_UP))

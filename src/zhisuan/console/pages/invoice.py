@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from zhisuan.console.client import ApiAway, ApiProblem
-from zhisuan.console.format import ZONE, count, du, du_unit, fen, moment, moment_zoned, yuan
+from zhisuan.console.format import ZONE, count, du, du_unit, fen, moment, yuan
 from zhisuan.console.parts import (
     Column,
     Node,
@@ -14,10 +14,10 @@ from zhisuan.console.parts import (
     chip,
     div,
     el,
-    facts,
     ident,
     link,
     local,
+    stat,
     table,
     table_row,
     tell,
@@ -43,18 +43,15 @@ async def build(reader: Reader, invoice_id: str) -> None:
             ident(found["id"], say)
             div("spacer")
             button_link(say(Money.TRACE), local("trace", found["id"]))
-    with card():
-        facts([
-            (say(Money.MONTH), found["month"]),
-            (say(Money.ISSUED), moment_zoned(found["issued_at"])),
-            (say(Money.USED), say(Money.PERIOD, start=moment(found["from_at"]), end=moment_zoned(found["to_at"]))),
-            (say(Money.TOTAL), lambda: el("span", fen(int(found["total_fen"])), "strong")),
-            (say(Money.TOTAL_EXACT), yuan(int(found["total_ucny"]))),
-            (say(Money.ROUNDING), yuan(int(found["rounding_ucny"]))),
-        ])  # fmt: skip
+    with div("stats"):
+        rounding = f"{say(Money.ROUNDING)} {yuan(int(found['rounding_ucny']))}"
+        stat(say(Money.TOTAL), fen(int(found["total_fen"])), rounding)
+        stat(say(Money.TOTAL_EXACT), yuan(int(found["total_ucny"])))
+        stat(say(Money.MONTH), found["month"], say(Money.PERIOD, start=moment(found["from_at"]), end=moment(found["to_at"])))
+        stat(say(Money.ISSUED), moment(found["issued_at"]))
     with card(say(Money.LINES)):
         columns = (
-            Column(say(Money.LINE), number=True), Column(say(Money.WHAT), wide=True), Column(say(Money.LINE_KINDS["time"])),
+            Column(say(Money.LINE), number=True), Column(say(Money.WHAT), wide=True), Column(say(Money.KIND)),
             Column(say(Money.QUANTITY), number=True), Column(say(Money.VALUE_YUAN), number=True), Column(say(Money.AMOUNT), number=True),
             Column(""),
         )  # fmt: skip
@@ -89,9 +86,13 @@ def _line_row(reader: Reader, line: Found, below: Node) -> list[Any]:
             chip(say.named(Money.LINE_KINDS, line["kind"]), "off" if line["kind"] != "credit" else "wait")
             el("span", used(), "hint figure")
 
+    def act() -> None:
+        if line["kind"] != "pack":
+            button(say(Money.SHOW_CHARGES), lambda: _show_charges(reader, line, below), "small")
+
     return [
         str(line["number"]), what, kind, du(int(line["quantity_udu"])), yuan(int(line["value_ucny"])), money,
-        lambda: button(say(Money.SHOW_CHARGES), lambda: _show_charges(reader, line, below), "small"),
+        act,
     ]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from zhisuan.base.money import decimal_text
 from zhisuan.console.client import ApiAway, ApiProblem
 from zhisuan.console.format import du, price, yuan
 from zhisuan.console.pages.placement import candidates_table, rejected_list
-from zhisuan.console.parts import Node, button, card, chip, div, el, facts, field, form, link, local, notice
+from zhisuan.console.parts import Node, button, card, chip, command, div, el, facts, field, form, link, local, notice
 from zhisuan.console.reader import Reader
 from zhisuan.console.text_frame import Frame
 from zhisuan.console.text_work import Work
@@ -55,7 +55,8 @@ async def build(reader: Reader) -> None:
             el("button", say(Work.QUOTE), "button primary", type="submit")
         answer = div("column-side", aria_live="polite")
     with answer, card(say(Work.QUOTE_TITLE)):
-        el("p", "zhisuan quote job.yaml", "mono muted")
+        el("p", say(Work.QUOTE_FIRST), "muted")
+        command("zhisuan launch job.yaml", say)
 
 
 async def _quote(reader: Reader, file: str, answer: Node) -> None:

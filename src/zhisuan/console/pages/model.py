@@ -6,7 +6,7 @@ from typing import Any
 
 from nicegui import ui
 
-from zhisuan.console.format import ZONE, bytes_text, count, moment, moment_zoned
+from zhisuan.console.format import bytes_text, count, moment_zoned
 from zhisuan.console.pages.chat import ChatBox
 from zhisuan.console.parts import (
     Column,
@@ -73,9 +73,9 @@ class _Page:
             with div("column-main"):
                 self.served = div()
                 self._versions()
+                self.code = div()
             with div("column-side"):
                 self.chat = ChatBox(self.reader, self.name)
-                self.code = div()
         self._refresh()
         self.timer = ui.timer(LOOK_SECONDS, self._look, active=self._moving())
 
@@ -112,8 +112,17 @@ class _Page:
             if not self.deployments:
                 empty(say(Model.NO_DEPLOYMENTS), say(Model.NO_DEPLOYMENTS_TEXT), say, line=f"zhisuan models deploy {self.name}")
                 return
-            for deployment in self.deployments:
+            live = [d for d in self.deployments if d["ended_at"] is None]
+            ended = [d for d in self.deployments if d["ended_at"] is not None]
+            for deployment in live:
                 self._deployment(deployment)
+            if not live:
+                el("p", say(Model.NO_DEPLOYMENTS), "muted")
+            if ended:
+                with el("details", "", "more"):
+                    el("summary", say(Model.ENDED_ONES, count=len(ended)))
+                    for deployment in ended:
+                        self._deployment(deployment)
 
     def _deployment(self, found: Found) -> None:
         say, tokens = self.reader.say, found["tokens"]
@@ -139,8 +148,7 @@ class _Page:
     def _versions(self) -> None:
         say = self.reader.say
         columns = (
-            Column(say(Model.VERSIONS)), Column(say(Model.EVALUATION), wide=True), Column(say(Model.LINEAGE)), Column(say(Model.FILES)),
-            Column(f"{say(Model.CREATED)} ({ZONE})", number=True), Column(""),
+            Column(say(Model.VERSIONS)), Column(say(Model.EVALUATION), wide=True), Column(say(Model.LINEAGE)), Column(""),
         )  # fmt: skip
         with card(say(Model.VERSIONS)):
             table(say(Model.VERSIONS), columns, [self._version_row(v) for v in self.model["versions"]])
@@ -149,6 +157,11 @@ class _Page:
         say = self.reader.say
         size = sum(int(f["size_bytes"]) for f in version["files"])
 
+        def lineage() -> None:
+            with div("cell-stack"):
+                ident(version["workload_id"], say, href=local("workloads", version["workload_id"]))
+                el("span", say(Model.FILES_SUM, count=count(len(version["files"])), size=bytes_text(size)), "hint")
+
         def act() -> None:
             if self.reader.may("org:model:write"):
                 button(say(Model.DEPLOY), lambda: self._ask_deploy(version), "small")
@@ -156,9 +169,7 @@ class _Page:
         return [
             lambda: ident_of_version(self.reader, version),
             lambda: evaluation_figures(self.reader, version["evaluation"], FIGURES_MAX),
-            lambda: ident(version["workload_id"], say, href=local("workloads", version["workload_id"])),
-            say(Model.FILES_SUM, count=count(len(version["files"])), size=bytes_text(size)),
-            moment(version["created_at"]),
+            lineage,
             act,
         ]
 
@@ -210,6 +221,7 @@ class _Page:
 def ident_of_version(reader: Reader, version: Found) -> None:
     with div("cell-stack"):
         el("span", reader.say(Model.VERSION, number=version["number"]), "strong")
+        el("span", moment_zoned(version["created_at"]), "hint figure")
         ident(version["id"], reader.say, href=local("trace", version["id"]))
 
 

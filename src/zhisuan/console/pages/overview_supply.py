@@ -45,8 +45,9 @@ async def operator(reader: Reader, found: Found) -> None:
         month = found["month"]
         stat(say(Overview.INCOME), yuan(int(month["value_ucny"])), say(Overview.INCOME_NOTE, du=du(int(month["quantity_udu"]))), href="/bill")
         failing = sum(1 for c in checks if not c["ok"])
-        stat(say(Overview.CHECKS), say(Overview.CHECKS_BAD, count=failing) if failing else say(Overview.CHECKS_OK), "", href="/bill",
-             tone="stat-bad" if failing else "stat-word")  # fmt: skip
+        stat(say(Overview.CHECKS), f"{len(checks) - failing}/{len(checks)}",
+             say(Overview.CHECKS_BAD, count=failing) if failing else say(Overview.CHECKS_OK), href="/bill",
+             tone="stat-bad" if failing else "")  # fmt: skip
     with div("columns"):
         with div("column-main"):
             _utilisation(reader, found["utilisation"])

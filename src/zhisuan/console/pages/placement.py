@@ -10,7 +10,8 @@ from zhisuan.console.reader import Reader
 from zhisuan.console.text_work import Work
 
 Found = Mapping[str, Any]
-SHOWN = 8
+SHOWN = 3
+MOST = 50
 
 
 def placement_card(reader: Reader, placement: Found | None, why: Found | None) -> None:
@@ -25,9 +26,11 @@ def placement_card(reader: Reader, placement: Found | None, why: Found | None) -
             return
         el("p", say.words(placement["reason"]), "reason")
         candidates_table(reader, placement["candidates"][:SHOWN], placement["chosen"])
-        more = len(placement["candidates"]) - SHOWN
-        if more > 0:
-            el("p", say(Work.MORE_CANDIDATES, count=more), "hint")
+        more = placement["candidates"][SHOWN:MOST]
+        if more:
+            with el("details", "", "more"):
+                el("summary", say(Work.MORE_CANDIDATES, count=len(placement["candidates"]) - SHOWN))
+                candidates_table(reader, more)
         rejected_list(reader, placement["rejected"])
 
 

@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from zhisuan.console.client import Connection
-from zhisuan.console.format import count, moment_zoned
+from zhisuan.console.factwords import fact_text, shown_facts
+from zhisuan.console.format import count
 from zhisuan.console.parts import card, chip, div, el, field, ident, local
 from zhisuan.console.reader import Reader
 from zhisuan.console.show import Asked, console_page, show
@@ -17,7 +18,6 @@ from zhisuan.console.text_trace import Trace
 
 READ = ("org:trace:read", "platform:trace:read")
 SHOWN = 6
-TIMES = ("at", "created_at", "ended_at", "offered_at", "active_from", "active_to", "first", "last", "first_start", "last_end")
 # Ids of these kinds can be traced themselves; others name a machine, a person or an organisation.
 TRACED = ("job_", "svc_", "lea_", "plc_", "quo_", "art_", "chg_", "inl_", "inv_", "stl_", "ord_", "grt_", "top_", "txn_",
           "mdl_", "mdv_", "dep_")  # fmt: skip
@@ -82,42 +82,28 @@ def _record(reader: Reader, record: Mapping[str, Any], asked: str) -> None:
     with div("record record-here" if here else "record"):
         with div("title-row"):
             el("span", say.words(record["title"]), "strong")
-            ident(own, say, href=_href(own))
+            ident(own, say, href=_href(reader, own))
             if here:
                 chip(say(Trace.HERE), "run")
         with el("dl", "", "record-facts"):
-            for name, value in record["facts"].items():
+            for name, value in shown_facts(record["facts"]).items():
                 with div("fact"):
                     el("dt", say.named(Trace.FACTS, name))
                     with el("dd"):
                         _value(reader, name, value)
 
 
-def _href(value: str) -> str | None:
+def _href(reader: Reader, value: str) -> str | None:
     if value.startswith("site_"):
-        return local("sites", value)
+        return local("sites", value) if reader.may("platform:site:read", "provider:site:read") else None
     return local("trace", value) if value.startswith(TRACED) else None
 
 
 def _value(reader: Reader, name: str, value: Any) -> None:
-    if (isinstance(value, str) and name.endswith("_id")) or name == "subject":
-        if reader.kind != "operator" and str(value).startswith("site_"):
-            ident(str(value), reader.say)
-        else:
-            ident(str(value), reader.say, href=_href(str(value)))
-    elif name in TIMES:
-        el("span", moment_zoned(str(value)))
+    say = reader.say
+    if isinstance(value, str) and (name.endswith("_id") or name == "subject") and name != "class_id":
+        ident(value, say, href=_href(reader, value))
+    elif name == "sha256":
+        ident(str(value), say)
     else:
-        el("span", shown(value, reader), "figure")
-
-
-def shown(value: Any, reader: Reader) -> str:
-    """A fact as text: words in the reader's language, lists and mappings in a line."""
-    if isinstance(value, Mapping):
-        if set(value) == {"en", "zh"}:
-            return reader.say.words(value)
-        return " · ".join(f"{k} {shown(v, reader)}" for k, v in value.items() if v is not None)
-    if isinstance(value, list):
-        return "; ".join(shown(v, reader) for v in value)
-    return str(value)
-
+        el("span", fact_text(name, value, say), "figure")

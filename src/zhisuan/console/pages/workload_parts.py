@@ -37,9 +37,8 @@ def leases_card(reader: Reader, leases: Sequence[Found]) -> None:
             el("p", say(Work.NO_LEASES), "muted")
             return
         columns = (
-            Column(say(Work.LEASE)), Column(say(Work.STATE)), Column(say(Work.SITE), wide=True),
+            Column(say(Work.LEASE)), Column(say(Work.STATE), wide=True), Column(say(Work.SITE)),
             Column(f"{say(Work.ACTIVE_FROM)} ({ZONE})", number=True), Column(say(Work.SECONDS), number=True),
-            Column(say(Work.RATE), number=True),
         )  # fmt: skip
         table(say(Work.LEASES), columns, [_lease_row(reader, lease) for lease in leases])
 
@@ -68,9 +67,12 @@ def _lease_row(reader: Reader, lease: Found) -> list[Any]:
             el("span", lease["site_name"])
             el("span", lease["node_hostname"], "hint mono")
 
-    return [
-        name, state, place, moment(lease["active_from"]), count(int(lease["seconds"])), du(int(lease["rate_udu_per_hour"])),
-    ]  # fmt: skip
+    def seconds() -> None:
+        with div("cell-stack"):
+            el("span", count(int(lease["seconds"])))
+            el("span", f"{du(int(lease['rate_udu_per_hour']))} {say(Work.RATE)}", "hint")
+
+    return [name, state, place, moment(lease["active_from"]), seconds]
 
 
 def cost_card(reader: Reader, charged: tuple[Sequence[Found], bool]) -> None:

@@ -46,8 +46,17 @@ async def _carry(port: int, reader: asyncio.StreamReader, writer: asyncio.Stream
 
 
 async def _serve(listener: socket.socket, port: int) -> None:
+    # The event loop refers to tasks weakly, and a connection whose both sides wait for each other is referred to by
+    # nothing else: without this set the collector may end it in the middle.
+    carried: set[asyncio.Task[None] | None] = set()
+
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await _carry(port, reader, writer)
+        task = asyncio.current_task()
+        carried.add(task)
+        try:
+            await _carry(port, reader, writer)
+        finally:
+            carried.discard(task)
 
     server = await asyncio.start_unix_server(handle, sock=listener, backlog=4096)
     await server.serve_forever()
