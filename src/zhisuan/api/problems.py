@@ -52,7 +52,9 @@ async def _expected(request: Request, error: Exception) -> JSONResponse:
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - how the handler was registered
     problems = [_field(item) for item in error.errors()]
-    missing_key = any(p.where.lower() == "header.idempotency-key" for p in problems)
+    missing_key = any(
+        item["type"] == "missing" and str(item["loc"][-1]).lower() == "idempotency-key" for item in error.errors()
+    )
     return _answer(
         request,
         InvalidInput(

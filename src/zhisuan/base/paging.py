@@ -32,12 +32,15 @@ def decode_cursor(cursor: str | None) -> str | None:
     if not cursor:
         return None
     try:
-        return base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-    except (binascii.Error, UnicodeDecodeError, ValueError) as error:
+        last = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+    except (binascii.Error, ValueError):
+        last = ""
+    if not last.isprintable() or encode_cursor(last) != cursor:
         raise InvalidInput(
             Text("The page cursor is not one that this API gave out.", "分页游标无效。"),
             Text("Begin again without a cursor.", "请去掉游标，从第一页重新开始。"),
-        ) from error
+        )
+    return last
 
 
 def page_of(rows: Sequence[T], limit: int, key: Callable[[T], str]) -> Page[T]:

@@ -157,6 +157,8 @@ def short_moment(text: str | None) -> str:
 
 
 def short_id(ident: str) -> str:
-    """The prefix and the last six characters of an id: the first of them are time and look alike."""
+    """The prefix and the last six characters of an id, whose first ones are time and look alike; the head of a digest."""
     head, _, tail = ident.partition("_")
+    if not tail:
+        return f"{ident[:12]}…" if len(ident) > 16 else ident
     return f"{head}_…{tail[-6:]}" if len(tail) > 10 else ident

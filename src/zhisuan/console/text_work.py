@@ -114,7 +114,7 @@ class Work:
     CHOSEN = Text("chosen", "选中")
     REJECTED = Text("What was left out", "排除的节点")
     REJECTED_LINE = Text("{count} nodes: {text}", "{count} 个节点：{text}")
-    WHY_WAITS = Text("Why it waits", "为什么在等待")
+    WHY_WAITS = Text("Why it waits", "等待原因")
     UNBLOCK = Text("What would help: {text}", "可行的办法：{text}")
     MORE_CANDIDATES = Text("and {count} more that fit", "另有 {count} 个可承接节点")
 
@@ -140,7 +140,7 @@ class Work:
     COST_LOW = Text("Amounts are exact; an invoice is rounded once, to the fen.", "金额为精确值，账单仅在开具时按分舍入一次。")
 
     ARTEFACTS = Text("Artefacts", "产物")
-    NO_ARTEFACTS = Text("It left nothing. Files in $ZHISUAN_ARTEFACTS are kept.", "没有产物。写入 $ZHISUAN_ARTEFACTS 的文件会被保存。")
+    NO_ARTEFACTS = Text("It left nothing. Files in $ZHISUAN_ARTIFACTS are kept.", "没有产物。写入 $ZHISUAN_ARTIFACTS 的文件会被保存。")
     PATH = Text("Path", "路径")
     SIZE = Text("Size", "大小")
     SHA256 = Text("SHA-256", "SHA-256")

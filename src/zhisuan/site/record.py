@@ -122,7 +122,7 @@ def observed(record: LeaseRecord, seen: Observation, seen_at: datetime) -> Step:
     started_at = record.started_at
     if started_at is None and seen.started_at is not None:
         started_at = whole_second(seen.started_at)
-        changes |= {"started_at": started_at, "metered_until": seen_at}
+        changes |= {"started_at": started_at, "metered_until": started_at}
     known = record.model_copy(update=changes)
     if seen.phase is RunPhase.exited:
         return _end(

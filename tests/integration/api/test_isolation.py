@@ -43,7 +43,7 @@ def test_a_foreign_id_answers_as_an_unknown_one_on_every_route(city: City) -> No
         assert [a.status_code for a in answers] == [404, 404], (route.name, answers[0].text)
         assert _alike(answers[0].text, foreign) == _alike(answers[1].text, unknown), route.name
         seen += 1
-    assert seen >= 14
+    assert seen >= 13
 
 
 @pytest.mark.parametrize(

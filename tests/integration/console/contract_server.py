@@ -30,16 +30,15 @@ class State:
 
     def __init__(self) -> None:
         self.sessions: dict[str, str] = {}
-        self.seen: list[tuple[str, str, str | None]] = []
-        self.idempotency: dict[str, str] = {}
+        self.seen: list[dict[str, str | None]] = []
         self.cancelled: set[str] = set()
         self.deployments: dict[str, s.DeploymentView] = {}
         self.site_states: dict[str, str] = {}
         self.down = False
-        self.long_log = 0
 
 
-def build(port: int) -> FastAPI:
+def build_double(port: int) -> FastAPI:
+    """The routes of the platform, answered from records."""
     app = FastAPI(openapi_url=None)
     state = app.state.double = State()
     base = f"http://127.0.0.1:{port}"
@@ -47,7 +46,8 @@ def build(port: int) -> FastAPI:
     @app.middleware("http")
     async def remember(request: Request, call_next: Any) -> Response:
         if request.url.path.startswith("/api/v1"):
-            state.seen.append((request.method, request.url.path, request.headers.get("idempotency-key")))
+            body = (await request.body()).decode(errors="replace") if request.method == "POST" else ""
+            state.seen.append({"method": request.method, "path": request.url.path, "key": request.headers.get("idempotency-key"), "body": body})
             if state.down:
                 return Response("gateway timeout", 502)
         return await call_next(request)
@@ -224,7 +224,6 @@ def build(port: int) -> FastAPI:
         return s.WorkloadLaunched(workload=view("job_watched"), placement=d.placement(1))
 
     more_routes(app, state, base, need, page)
-    mount(app, api_url=base, storage_secret="a secret of the test double only")
     return app
 
 
@@ -453,7 +452,9 @@ def more_routes(app: FastAPI, state: State, base: str, need: Any, page: Any) -> 
 
 def main() -> None:
     port = int(sys.argv[1])
-    uvicorn.run(build(port), host="127.0.0.1", port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
+    app = build_double(port)
+    mount(app, api_url=f"http://127.0.0.1:{port}", storage_secret="a secret of the test double only")
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
 
 
 if __name__ == "__main__":

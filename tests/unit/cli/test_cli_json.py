@@ -14,7 +14,7 @@ from zhisuan.cli.commands import ROOT
 from zhisuan.cli.tree import Command, Group
 
 MORE: dict[str, list[str]] = {
-    "keys-revoke": ["keys", "revoke", KEY["id"]],  # type: ignore[list-item]
+    "keys-revoke": ["keys", "revoke", str(KEY["id"])],
     "site-token": ["site", "token", SITE],
     "site-verify": ["site", "verify", SITE],
     "site-open": ["site", "open", SITE],

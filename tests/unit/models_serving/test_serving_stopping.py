@@ -1,6 +1,6 @@
 """Stop sequences, however the text is cut."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from zhisuan.models.serving.stopping import StopMatcher
@@ -19,6 +19,9 @@ def until_stop(text: str, stops: list[str]) -> str:
 
 
 @given(st.lists(st.text(LETTERS, max_size=5), max_size=8), STOPS)
+@example(["a", "b"], ["ab"])
+@example(["aa", "ab云"], ["aab"])
+@example(["a", "b", "a"], ["ab云", "ba"])
 def test_outcome_is_by_definition_and_does_not_depend_on_the_cuts(pieces: list[str], stops: list[str]) -> None:
     matcher = StopMatcher(stops)
     given_out = "".join(matcher.feed(piece) for piece in pieces)

@@ -48,7 +48,8 @@ async def build(reader: Reader, invoice_id: str) -> None:
         stat(say(Money.TOTAL), fen(int(found["total_fen"])), rounding)
         stat(say(Money.TOTAL_EXACT), yuan(int(found["total_ucny"])))
         stat(say(Money.MONTH), found["month"], say(Money.PERIOD, start=moment(found["from_at"]), end=moment(found["to_at"])))
-        stat(say(Money.ISSUED), moment(found["issued_at"]))
+        day, _, time = moment(found["issued_at"]).partition(" ")
+        stat(say(Money.ISSUED), day, f"{time} ({ZONE})")
     with card(say(Money.LINES)):
         columns = (
             Column(say(Money.LINE), number=True), Column(say(Money.WHAT), wide=True), Column(say(Money.KIND)),
