@@ -121,6 +121,7 @@ def main() -> None:
     progress = Progress.from_environment()
     pairs = load_pairs(args.data)
     paraphrases = load_paraphrases(pairs, args.paraphrases)
+    progress.report(0.98, f"asking {len(pairs)} trained questions and {len(paraphrases)} paraphrases")
     model = Model(args.model)
     trained = summary(ask(model, [(pair.question, pair.answer) for pair in pairs]))
     held_out = summary(ask(model, [(item.question, item.answer) for item in paraphrases]))

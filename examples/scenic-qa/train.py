@@ -186,7 +186,7 @@ def main() -> None:
     batches = noisy_batches(encoded, args.rows, Noise(), words, np.random.default_rng(args.seed))
     learn(model, encoded, words, batches, schedule, progress)
     save(model, tokenizer, args.out)
-    progress.report(1.0, f"model saved in {args.out}")
+    progress.report(0.97, f"model saved in {args.out}")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def add_api(app: FastAPI, platform: Platform) -> FastAPI:
 
 
 def add_routes(app: FastAPI) -> FastAPI:
-    api = APIRouter(prefix="/api/v1")
+    api = APIRouter(prefix="/api/v1", responses=problems.RESPONSES)
     for module in ROUTERS:
         api.include_router(module.router)
     wire = APIRouter(prefix=PREFIX, include_in_schema=False)

@@ -14,6 +14,25 @@ from zhisuan.base.errors import FieldProblem, InvalidInput, Unavailable, Zhisuan
 from zhisuan.base.text import Text
 
 log = logging.getLogger(__name__)
+
+_TEXT = {"type": "string"}
+_WORDS = {"type": "object", "properties": {"detail": _TEXT, "remedy": _TEXT}, "required": ["detail", "remedy"]}
+_PLACE = {"type": "object", "properties": {"where": _TEXT, "en": _TEXT, "zh": _TEXT}, "required": ["where", "en", "zh"]}
+_SCHEMA = {
+    "type": "object",
+    "title": "Problem",
+    "properties": {
+        "type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "code": _TEXT, "detail": _TEXT, "remedy": _TEXT,
+        "zh": _WORDS, "problems": {"type": "array", "items": _PLACE}, "extra": {"type": "object"},
+    },
+    "required": ["type", "title", "status", "code", "detail", "remedy", "zh", "problems"],
+}  # fmt: skip
+_CONTENT = {"application/problem+json": {"schema": _SCHEMA}}
+# What every route of the API may answer besides its own answer, for its OpenAPI document.
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "4XX": {"description": "A problem (RFC 9457): what happened and what to do, in both languages.", "content": _CONTENT},
+    "503": {"description": "A part that the request needs is away; try again.", "content": _CONTENT},
+}
 MEDIA_TYPE = "application/problem+json"
 HTTP_PHRASES_ZH = {400: "请求格式错误", 404: "没有这个接口", 405: "该接口不支持此方法"}
 

@@ -5,7 +5,7 @@ publishes for English and Chinese (api-docs.deepseek.com/quick_start/token_usage
 better: a chunk with content counts as one token, which is how engines send them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,13 +29,13 @@ class TokenCounts:
 
 def reported_counts(usage: object) -> TokenCounts | None:
     """The counts of an OpenAI ``usage`` object; None when it is absent or makes no sense."""
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, dict):
         return None
     given, made = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens", 0))
     if given is None or made is None:
         return None
     details = usage.get("prompt_tokens_details")
-    cached = _count(details.get("cached_tokens")) if isinstance(details, Mapping) else None
+    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
     return TokenCounts(input_tokens=given, cached_input_tokens=min(cached or 0, given), output_tokens=made)
 
 
@@ -48,7 +48,7 @@ def estimate_text(text: str) -> int:
     return _tokens(ascii_characters, len(text) - ascii_characters)
 
 
-def estimate_input(body: Mapping[str, Any]) -> int:
+def estimate_input(body: dict[str, Any]) -> int:
     """Tokens of what a request gives the model to read: its messages or prompt, and its tools. A prompt given as token
     numbers counts as many tokens as it has. Media (pictures, sound, files) are not counted."""
     ascii_characters = others = numbers = 0
@@ -63,29 +63,29 @@ def estimate_input(body: Mapping[str, Any]) -> int:
     return numbers + _tokens(ascii_characters, others)
 
 
-def estimate_output(answer: Mapping[str, Any]) -> int:
+def estimate_output(answer: dict[str, Any]) -> int:
     """Tokens of an answer that came whole and without counts."""
     texts = []
     for choice in _choices(answer):
         message = choice.get("message")
-        fields = [message.get(name) for name in _CONTENT_FIELDS] if isinstance(message, Mapping) else []
+        fields = [message.get(name) for name in _CONTENT_FIELDS] if isinstance(message, dict) else []
         texts += [leaf for leaf in _leaves([*fields, choice.get("text")]) if isinstance(leaf, str)]
     return estimate_text("".join(texts))
 
 
-def content_pieces(chunk: Mapping[str, Any]) -> int:
+def content_pieces(chunk: dict[str, Any]) -> int:
     """How many choices of a streamed chunk carry content: text, reasoning or a part of a tool call."""
     pieces = 0
     for choice in _choices(chunk):
         delta = choice.get("delta")
-        if choice.get("text") or (isinstance(delta, Mapping) and any(delta.get(name) for name in _CONTENT_FIELDS)):
+        if choice.get("text") or (isinstance(delta, dict) and any(delta.get(name) for name in _CONTENT_FIELDS)):
             pieces += 1
     return pieces
 
 
-def _choices(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _choices(answer: dict[str, Any]) -> list[dict[str, Any]]:
     choices = answer.get("choices")
-    return [choice for choice in choices if isinstance(choice, Mapping)] if isinstance(choices, list) else []
+    return [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
 
 
 def _tokens(ascii_characters: int, others: int) -> int:
@@ -100,7 +100,7 @@ def _leaves(value: object) -> Iterator[str | int]:
         item = todo.pop()
         if isinstance(item, str) or (isinstance(item, int) and not isinstance(item, bool)):
             yield item
-        elif isinstance(item, Mapping):
+        elif isinstance(item, dict):
             todo += [inner for name, inner in item.items() if name not in _MEDIA_FIELDS]
         elif isinstance(item, list):
             todo += item

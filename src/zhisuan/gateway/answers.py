@@ -1,6 +1,5 @@
 """A replica's answer on its way to the client: the public model name, the token counts, what was delivered. Pure."""
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import orjson
@@ -98,7 +97,7 @@ class StreamedAnswer:
 
     def _follow(self, choices: object) -> None:
         for choice in choices if isinstance(choices, list) else ():
-            if not isinstance(choice, Mapping):
+            if not isinstance(choice, dict):
                 continue
             if choice.get("finish_reason"):
                 self._open_choices.discard(choice.get("index"))
@@ -131,8 +130,8 @@ def whole_answer(request: ModelRequest, raw: bytes) -> WholeAnswer | None:
 def error_message(answer: object) -> str:
     """The sentence in an engine's error, in any of the shapes engines use; short enough to show."""
     found: object = answer
-    if isinstance(found, Mapping) and "error" in found:
+    if isinstance(found, dict) and "error" in found:
         found = found["error"]
-    if isinstance(found, Mapping):
+    if isinstance(found, dict):
         found = found.get("message") or found.get("detail")
     return (found if isinstance(found, str) and found else "no reason was given")[:_MESSAGE_LENGTH_MAX]

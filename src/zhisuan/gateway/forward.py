@@ -161,6 +161,10 @@ class Forwarder:
             raise refusal(head, await self._rest(stream, data, ERROR_BODY_BYTES_MAX), call.request.path)
         return head, data
 
+    async def _next(self, stream: TunnelStream) -> bytes | None:
+        """More of the answer's body; None at its end. A timer is set only where there is something to wait for."""
+        return await stream.read() if stream.ready else await _within(self._config.idle_seconds_max, stream.read)
+
     async def _rest(self, stream: TunnelStream, data: bytes | None, bytes_max: int) -> bytes:
         """The whole body that begins with ``data``; ``UpstreamFailed`` when it is longer than ``bytes_max``."""
         parts: list[bytes] = []
@@ -170,7 +174,7 @@ class Forwarder:
             if length > bytes_max:
                 raise malformed(f"its answer is longer than {bytes_max} bytes")
             parts.append(data)
-            data = await _within(self._config.idle_seconds_max, stream.read)
+            data = await self._next(stream)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def _whole(self, call: Call, stream: TunnelStream, exchange: Exchange) -> None:
@@ -191,14 +195,14 @@ class Forwarder:
             await self._deliver(answer.feed(data), answer, call, exchange)
             if answer.done:
                 break
-            data = await _within(self._config.idle_seconds_max, stream.read)
+            data = await self._next(stream)
         else:
             await self._deliver(answer.end(), answer, call, exchange)
         if not answer.complete:
             raise malformed("its answer broke off before its end")
         await self._meter.finish(call, "completed")
         if not exchange.started:
-            await exchange.start(200, EVENT_STREAM, NO_CACHE)
+            exchange.start(200, EVENT_STREAM, NO_CACHE)
         await exchange.write(answer.closing, last=True)
 
     async def _deliver(self, batch: Batch, answer: StreamedAnswer, call: Call, exchange: Exchange) -> None:
@@ -206,7 +210,7 @@ class Forwarder:
         call.counts = answer.counts
         if batch.body:
             if not exchange.started:
-                await exchange.start(200, EVENT_STREAM, NO_CACHE)
+                exchange.start(200, EVENT_STREAM, NO_CACHE)
             await exchange.write(batch.body)
             call.delivered(batch.pieces, asyncio.get_running_loop().time())
         if answer.error is not None:

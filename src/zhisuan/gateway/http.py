@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from zhisuan.gateway.errors import ApiError, Headers, body_too_large, body_too_slow
 
@@ -28,6 +28,7 @@ class Exchange:
         self._write_seconds = write_seconds
         self._watch: asyncio.Task[None] | None = None
         self._on_gone: Callable[[], None] | None = None
+        self._head: Message | None = None
         self._loop = asyncio.get_running_loop()
         self.arrived = self._loop.time()
         self.request_id = request_id
@@ -92,9 +93,8 @@ class Exchange:
         if self._watch is not None:
             self._watch.cancel()
 
-    async def start(
-        self, status: int, content_type: bytes, extra: Headers | None = None, length: int | None = None
-    ) -> None:
+    def start(self, status: int, content_type: bytes, extra: Headers | None = None, length: int | None = None) -> None:
+        """Begin the answer; its head leaves with the first ``write``."""
         took_ms = round((self._loop.time() - self.arrived) * 1000)
         headers = [
             (b"content-type", content_type),
@@ -105,28 +105,27 @@ class Exchange:
         if length is not None:
             headers.append((b"content-length", b"%d" % length))
         self.started = True
-        await self._out({"type": "http.response.start", "status": status, "headers": headers})
+        self._head = {"type": "http.response.start", "status": status, "headers": headers}
 
     async def write(self, data: bytes, *, last: bool = False) -> None:
         """Hand bytes to the client's connection, waiting while it is full; ``ClientGone`` when it is not there."""
         if self.gone:
             raise ClientGone
         self.ended = self.ended or last
-        await self._out({"type": "http.response.body", "body": data, "more_body": not last})
+        head, self._head = self._head, None
+        try:
+            async with asyncio.timeout(self._write_seconds):
+                if head is not None:
+                    await self._send(head)
+                await self._send({"type": "http.response.body", "body": data, "more_body": not last})
+        except (OSError, TimeoutError):
+            self.gone = True
         if self.gone:
             raise ClientGone
 
-    async def _out(self, message: dict[str, object]) -> None:
-        try:
-            async with asyncio.timeout(self._write_seconds):
-                await self._send(message)
-        except (OSError, TimeoutError):
-            self.gone = True
-            raise ClientGone from None
-
     async def answer(self, status: int, body: bytes, extra: Headers | None = None) -> None:
         """A whole JSON answer."""
-        await self.start(status, JSON, extra, len(body))
+        self.start(status, JSON, extra, len(body))
         await self.write(body, last=True)
 
     async def answer_error(self, error: ApiError) -> None:

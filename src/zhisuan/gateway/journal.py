@@ -73,7 +73,8 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
+        self._gathered: list[_Job] = []
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -91,6 +92,7 @@ class Journal:
     async def close(self) -> None:
         thread, self._thread = self._thread, None
         if thread is not None:
+            self._pass_on()
             self._jobs.put(None)
             await asyncio.to_thread(thread.join)
 
@@ -133,8 +135,16 @@ class Journal:
         if self._thread is None:
             job.future.set_exception(JournalError("the journal is closed"))
         else:
-            self._jobs.put(job)
+            if not self._gathered:
+                asyncio.get_running_loop().call_soon(self._pass_on)
+            self._gathered.append(job)
         return job.future
+
+    def _pass_on(self) -> None:
+        """What one turn of the event loop gathered goes over together: waking the thread has its price."""
+        if self._gathered:
+            self._jobs.put(self._gathered)
+            self._gathered = []
 
     def _run(self, connection: sqlite3.Connection) -> None:
         try:
@@ -148,14 +158,14 @@ class Journal:
             connection.close()
 
     def _next_group(self) -> tuple[list[_Job], bool]:
-        """Everything that waits, at most ``GROUP_MAX``; and whether the journal is being closed after it."""
+        """Everything that waits, up to about ``GROUP_MAX``; and whether the journal is being closed after it."""
         group: list[_Job] = []
-        job = self._jobs.get()
-        while job is not None:
-            group.append(job)
+        jobs = self._jobs.get()
+        while jobs is not None:
+            group += jobs
             if len(group) >= GROUP_MAX or self._jobs.empty():
                 return group, False
-            job = self._jobs.get()
+            jobs = self._jobs.get()
         return group, True
 
     def _settle(self, results: list[Outcome]) -> None:

@@ -65,6 +65,11 @@ class TunnelStream:
     async def head(self) -> TunnelHead:
         return await self._head
 
+    @property
+    def ready(self) -> bool:
+        """Whether ``read`` need not wait."""
+        return self._inbox.ready
+
     async def read(self) -> bytes | None:
         """All of the answer's body that has arrived, waiting for something; None at its end."""
         data = await self._inbox.read()

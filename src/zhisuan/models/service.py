@@ -144,7 +144,7 @@ def _archive(store: Store, files: tuple[SourceFile, ...], prefix: str) -> tuple[
     """One archive of the files, the same bytes for the same files, in the store; its digest and size."""
     with tempfile.NamedTemporaryFile(prefix="zhisuan-model-") as file:
         with (
-            gzip.GzipFile(fileobj=file, mode="wb", mtime=0, compresslevel=1) as packed,
+            gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0, compresslevel=1) as packed,
             tarfile.open(fileobj=packed, mode="w") as archive,
         ):
             for each in sorted(files, key=lambda f: f.path):

@@ -42,7 +42,7 @@ class Watch:
                     if event is None:
                         continue
                     if isinstance(event, LogEvent):
-                        pass
+                        offset = event.next_offset
                     failures = 0
                     yield event
                     if isinstance(event, EndEvent):

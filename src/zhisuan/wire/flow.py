@@ -132,6 +132,11 @@ class Inbox:
         return self._ended
 
     @property
+    def ready(self) -> bool:
+        """Whether ``read`` would return, or raise, at once."""
+        return bool(self._chunks) or self.over
+
+    @property
     def over(self) -> bool:
         """Whether the peer can send nothing more."""
         return self._ended or self._error is not None

@@ -82,31 +82,30 @@ def encode_batch(frames: Sequence[bytes]) -> bytes:
 
 def decode(message: bytes) -> Sequence[Frame]:
     """The frames in one WebSocket message; ``FrameError`` when it cannot be cut into frames."""
-    frame = _decode_one(message)
+    frame = _frame(message, 0, len(message))
     return _members(frame.payload) if frame.type == FrameType.BATCH else (frame,)
 
 
-def _decode_one(data: bytes) -> Frame:
-    if len(data) < _HEADER.size:
-        raise FrameError(f"a frame has at least {_HEADER.size} bytes, this one has {len(data)}")
-    kind, stream = _HEADER.unpack_from(data)
-    return Frame(kind, stream, data[_HEADER.size :])
+def _frame(data: bytes, start: int, end: int) -> Frame:
+    if end - start < _HEADER.size:
+        raise FrameError(f"a frame has at least {_HEADER.size} bytes, this one has {end - start}")
+    kind, stream = _HEADER.unpack_from(data, start)
+    return Frame(kind, stream, data[start + _HEADER.size : end])
 
 
 def _members(payload: bytes) -> list[Frame]:
     frames, place = [], 0
     while place < len(payload):
-        if len(payload) - place < _LENGTH.size:
+        start = place + _LENGTH.size
+        if start > len(payload):
             raise FrameError("a BATCH frame ends inside a length")
-        (length,) = _LENGTH.unpack_from(payload, place)
-        place += _LENGTH.size
-        if length > len(payload) - place:
+        place = start + _LENGTH.unpack_from(payload, place)[0]
+        if place > len(payload):
             raise FrameError("a BATCH frame ends inside a frame")
-        frame = _decode_one(payload[place : place + length])
+        frame = _frame(payload, start, place)
         if frame.type == FrameType.BATCH:
             raise FrameError("a BATCH frame is inside another")
         frames.append(frame)
-        place += length
     return frames
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from api_world import Person, SiteAgentTwin, World, number
 
 JOB = "name: train\nresources: {cpus: 1, memory: 1}\nrun: python train.py\nzhisuan: {artefacts: [model]}\n"
+JOB_ONCE = "name: once\nresources: {cpus: 1, memory: 1}\nrun: x\nzhisuan: {restarts: 0}\n"
 
 
 @dataclass
@@ -34,14 +35,14 @@ def build_city(world: World) -> City:
     return City(world, one, two, site, other, world.member(one.owner), world.sign_up("city"))
 
 
-def furnish(world: World, site: SiteAgentTwin) -> Tenancy:
-    """A tenant that bought, ran, trained, deployed, called a model, was billed and settled."""
-    owner = world.tenant("100.00")
+def furnish(world: World, site: SiteAgentTwin, owner: Person | None = None) -> Tenancy:
+    """A tenant (a new one, unless given) that bought, ran, trained, deployed, called a model, was billed and settled."""
+    owner = owner or world.tenant("100.00")
     ids: dict[str, str] = {"org": owner.org_id}
     ids["order"] = owner.post("/orders", {"product": world.anyone().get("/catalog")["book"]["packs"][0]["product"]})["id"]
     ids["grant"] = owner.get("/wallet")["grants"][0]["id"]
     ids["key"] = owner.get("/keys")["items"][0]["id"]
-    ids["project"] = owner.post("/projects", {"name": "research"})["id"]
+    ids["project"] = owner.post("/projects", {"name": f"research {number()}"})["id"]
     ids["blob"] = owner.post("/blobs", content=b"archive %d" % number())["id"]
     launched = owner.post("/workloads", {"file": JOB})
     ids["workload"], ids["placement"] = launched["workload"]["id"], launched["placement"]["id"]

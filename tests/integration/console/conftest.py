@@ -1,14 +1,10 @@
 """A running console over the test double, and a real browser."""
 
 import os
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from shutil import which
 from typing import Any
 
 import httpx
@@ -17,38 +13,7 @@ import pytest
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-CHROMIUM = which("chromium") or which("chromium-browser") or which("google-chrome")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-             "--disable-component-update", "--disable-sync"]  # fmt: skip
-START_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Served:
-    """A console that answers at ``url``; ``log`` is what its process wrote, ``storage`` what it keeps of browsers."""
-
-    url: str
-    log: Path
-    storage: Path
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until:
-        if process.poll() is not None:
-            break
-        try:
-            httpx.get(url, trust_env=False)
-            return
-        except httpx.HTTPError:
-            time.sleep(0.05)
-    raise RuntimeError(f"the console did not start: {log.read_text()}")
+from console_setup import ARGUMENTS, CHROMIUM, Served, free_port, wait_for  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +22,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     port, log, storage = free_port(), folder / "log.txt", folder / "storage"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, str(HERE / "contract_server.py"), str(port)], stdout=out, stderr=subprocess.STDOUT,
+            [sys.executable, str(HERE / "console_contract_server.py"), str(port)], stdout=out, stderr=subprocess.STDOUT,
             env={**os.environ, "NICEGUI_STORAGE_PATH": str(storage)},
         )  # fmt: skip
         try:
@@ -87,7 +52,7 @@ def page(chromium: Any, served: Served) -> Iterator[Any]:
     context = chromium.new_context(viewport={"width": 1280, "height": 900}, locale="zh-CN")
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(60_000)
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
     page.on("dialog", lambda dialog: (wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-import contract_data as d
+import console_contract_data as d
 import httpx
 import pytest
-from conftest import Served
+from console_setup import Served
 
 PAGES = {
     "tenant": ("/", "/workloads", "/workloads/new", f"/workloads/{d.ident('svc', 2)}", f"/workloads/{d.ident('job', 1)}",
@@ -35,6 +35,7 @@ CUT = """() => [...document.querySelectorAll('.button, .chip, .stat-value, h1, h
     .map(e => e.outerHTML)"""
 
 
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("language", ["zh", "en"])
 @pytest.mark.parametrize("person", list(PAGES))
 def test_every_page(sign_in: Callable[..., Any], served: Served, person: str, language: str) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from conftest import Served
+from console_setup import Served
 
 SECRET = re.compile(rb"zss_\w+")
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import contract_data as d
+import console_contract_data as d
 import orjson
-from conftest import Served
+from console_setup import Served
 
 Enter = Callable[..., Any]
 

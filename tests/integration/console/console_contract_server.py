@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
-import contract_data as d
+import console_contract_data as d
 import orjson
 import uvicorn
 from fastapi import FastAPI, Request
@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.responses import Response
 
 from zhisuan.api import schemas as s
-from zhisuan.base.errors import Forbidden, InvalidInput, FieldProblem, NotAuthenticated, NotFound, ZhisuanError
+from zhisuan.base.errors import FieldProblem, Forbidden, InvalidInput, NotAuthenticated, NotFound, ZhisuanError
 from zhisuan.base.text import Text
 from zhisuan.console.app import mount
 from zhisuan.tenancy.roles import PERMISSIONS, Role
@@ -338,7 +338,7 @@ def more_routes(app: FastAPI, state: State, base: str, need: Any, page: Any) -> 
         person = need(request, "org:bill:read")
         made = d.bill(month or "2026-08")
         if person == "new":
-            empty = {k: made.by_purse["arrears"] for k in made.by_purse}
+            empty = dict.fromkeys(made.by_purse, made.by_purse["arrears"])
             made = made.model_copy(update={"by_purse": empty, "by_workload": [], "invoices": [], "quantity_udu": 0, "cash_ucny": 0})
         return made
 
