@@ -1,11 +1,12 @@
 """What the gateway and the tunnel cost, beside the same calls made to the model server directly, in one run.
 
-    python bench/gateway.py [--seconds 3] [--rounds 3]
+    python bench/gateway.py [--seconds 1.5] [--rounds 6]
 
 Five processes on loopback: the model server (bare ASGI on a unix socket, so that it is not what is measured), a control
 server, the gateway with metering on (SQLite, ``synchronous=FULL``), a site with its tunnel, and the client (aiohttp).
-Rounds alternate between direct and gateway; medians over rounds are printed as JSON. Every answer is checked, and at
-the end the usage that reached the control server must equal the calls made.
+Rounds alternate between direct and gateway. Of each the half is kept during which other programs used the machine
+least; medians over those are printed as JSON, with the share of the machine that others still had. Every answer is
+checked, and at the end the usage that reached the control server must equal the calls made.
 """
 
 import argparse
@@ -32,6 +33,9 @@ import uvloop
 
 CREDENTIALS = {"gateway": "zsg_bench", "site": "zss_bench", "key": "zsk_" + "b" * 40}
 CHUNKS = 20
+CASES = (("plain_1", False, 1), ("plain_32", False, 32), ("stream_1", True, 1), ("stream_32", True, 32))
+"""Name, streamed or not, connections at once."""
+WARM_UP_SECONDS = 0.5
 ANSWER = {
     "id": "c1", "object": "chat.completion", "created": 1, "model": "up",
     "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "word " * CHUNKS}}],
@@ -151,6 +155,28 @@ class Round:
     latencies: list[float] = field(default_factory=list)
     first_bytes: list[float] = field(default_factory=list)
     seconds: float = 0.0
+    foreign_share: float = 0.0
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
+
+
+class Usage:
+    """CPU seconds of the parts, and of the whole machine, since it was made."""
+
+    def __init__(self, processes: dict[str, psutil.Process]) -> None:
+        self._processes = {**processes, "client": psutil.Process()}
+        self._before = self._now()
+        self._machine = psutil.cpu_times()
+
+    def note(self, done: Round) -> None:
+        now = self._now()
+        done.cpu_seconds = {name: now[name] - spent for name, spent in self._before.items()}
+        machine = psutil.cpu_times()
+        idle = machine.idle + machine.iowait - self._machine.idle - self._machine.iowait
+        busy = sum(machine) - sum(self._machine) - idle
+        done.foreign_share = max(0.0, busy - sum(done.cpu_seconds.values())) / (busy + idle)
+
+    def _now(self) -> dict[str, float]:
+        return {name: sum(process.cpu_times()[:2]) for name, process in self._processes.items()}
 
 
 async def drive(
@@ -179,19 +205,39 @@ async def drive(
     return done
 
 
-def summary(rounds: list[Round], cpu_seconds: dict[str, float]) -> dict[str, float]:
-    calls = sum(len(r.latencies) for r in rounds)
+def quietest(rounds: list[Round]) -> list[Round]:
+    return sorted(rounds, key=lambda r: r.foreign_share)[: (len(rounds) + 1) // 2]
+
+
+def summary(rounds: list[Round]) -> dict[str, float]:
+    kept = quietest(rounds)
+    calls = sum(len(r.latencies) for r in kept)
 
     def quantile(values: str, share: float) -> float:
-        return statistics.median(sorted(getattr(r, values))[int(share * (len(getattr(r, values)) - 1))] for r in rounds)
+        ordered: list[list[float]] = [sorted(getattr(r, values)) for r in kept]
+        return statistics.median(taken[int(share * (len(taken) - 1))] for taken in ordered)
+
+    def cpu_ms(name: str) -> float:
+        return round(sum(r.cpu_seconds[name] for r in kept) / calls * 1e3, 3)
 
     return {
         "calls": calls,
-        "calls_per_s": round(statistics.median(len(r.latencies) / r.seconds for r in rounds), 1),
+        "calls_per_s": round(statistics.median(len(r.latencies) / r.seconds for r in kept), 1),
         "p50_ms": round(quantile("latencies", 0.5) * 1e3, 3),
         "p99_ms": round(quantile("latencies", 0.99) * 1e3, 3),
         "first_byte_p50_ms": round(quantile("first_bytes", 0.5) * 1e3, 3),
-        **{f"{name}_cpu_ms_per_call": round(spent / calls * 1e3, 3) for name, spent in cpu_seconds.items()},
+        "gateway_cpu_ms_per_call": cpu_ms("gateway"),
+        "site_cpu_ms_per_call": cpu_ms("site"),
+        "foreign_cpu_share_max": round(max(r.foreign_share for r in kept), 3),
+    }
+
+
+def comparison(direct: dict[str, float], gateway: dict[str, float]) -> dict[str, Any]:
+    return {
+        "direct": direct,
+        "gateway": gateway,
+        "added_p50_ms": round(gateway["p50_ms"] - direct["p50_ms"], 3),
+        "throughput_ratio": round(gateway["calls_per_s"] / direct["calls_per_s"], 3),
     }
 
 
@@ -199,47 +245,31 @@ async def measure(
     folder: Path, ports: dict[str, int], processes: dict[str, psutil.Process], seconds: float, rounds: int
 ) -> dict[str, Any]:
     path = "/v1/chat/completions"
+    base = f"http://127.0.0.1:{ports['gateway']}"
     key = {"Authorization": f"Bearer {CREDENTIALS['key']}"}
     report: dict[str, Any] = {}
-    calls = tokens = 0
     async with (
         aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(folder / "model.sock"), limit=0)) as direct,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), headers=key) as through,
     ):
-        base = f"http://127.0.0.1:{ports['gateway']}"
         await _until_served(through, base)
-        ways = {"direct": (direct, "http://model" + path, "up"), "gateway": (through, base + path, "guide")}
-        calls, tokens = 1, CHUNKS
-        for name, stream, connections in (
-            ("plain_1", False, 1),
-            ("plain_32", False, 32),
-            ("stream_1", True, 1),
-            ("stream_32", True, 32),
-        ):
-            kept: dict[str, list[Round]] = {way: [] for way in ways}
-            spent = dict.fromkeys(processes, 0.0)
+        calls = 1
+        for name, stream, connections in CASES:
+            kept: dict[str, list[Round]] = {"direct": [], "gateway": []}
             for turn in range(rounds + 1):
-                for way, (session, url, model) in ways.items():
-                    before = {who: sum(process.cpu_times()[:2]) for who, process in processes.items()}
-                    length = seconds if turn else 0.5
-                    result = await drive(session, url, model, stream=stream, connections=connections, seconds=length)
-                    if way == "gateway":
-                        calls += len(result.latencies)
-                        tokens += CHUNKS * len(result.latencies)
-                    if not turn:
-                        continue  # the first, short round only warms up
-                    kept[way].append(result)
-                    if way == "gateway":
-                        for who, process in processes.items():
-                            spent[who] += sum(process.cpu_times()[:2]) - before[who]
-            direct_sum, gateway_sum = summary(kept["direct"], {}), summary(kept["gateway"], spent)
-            report[name] = {
-                "direct": direct_sum,
-                "gateway": gateway_sum,
-                "added_p50_ms": round(gateway_sum["p50_ms"] - direct_sum["p50_ms"], 3),
-                "throughput_ratio": round(gateway_sum["calls_per_s"] / direct_sum["calls_per_s"], 3),
-            }
-        report["usage"] = await _usage(through, ports["control"], calls, tokens)
+                length = seconds if turn else WARM_UP_SECONDS
+                for way, session, url, model in (
+                    ("direct", direct, "http://model" + path, "up"),
+                    ("gateway", through, base + path, "guide"),
+                ):
+                    used = Usage(processes)
+                    done = await drive(session, url, model, stream=stream, connections=connections, seconds=length)
+                    used.note(done)
+                    calls += len(done.latencies) if way == "gateway" else 0
+                    if turn:
+                        kept[way].append(done)
+            report[name] = comparison(summary(kept["direct"]), summary(kept["gateway"]))
+        report["usage"] = await _usage(through, ports["control"], calls, calls * CHUNKS)
     report["gateway_rss_mib"] = round(processes["gateway"].memory_info().rss / 2**20, 1)
     return report
 
@@ -276,7 +306,7 @@ def _free_port() -> int:
         return port
 
 
-def main(seconds: float = 3.0, rounds: int = 3) -> dict[str, Any]:
+def main(seconds: float = 1.5, rounds: int = 6) -> dict[str, Any]:
     """Run it all and print the report as JSON; also returned."""
     folder = Path(tempfile.mkdtemp(prefix="zhisuan-bench-"))
     ports = {"control": _free_port(), "gateway": _free_port()}
@@ -286,7 +316,7 @@ def main(seconds: float = 3.0, rounds: int = 3) -> dict[str, Any]:
             children[name] = subprocess.Popen(
                 [sys.executable, __file__, "--part", name, "--folder", str(folder), "--ports", json.dumps(ports)]
             )
-        processes = {name: psutil.Process(children[name].pid) for name in ("gateway", "site")}
+        processes = {name: psutil.Process(children[name].pid) for name in children}
         report = asyncio.run(measure(folder, ports, processes, seconds, rounds))
     finally:
         for child in children.values():
@@ -301,8 +331,8 @@ def main(seconds: float = 3.0, rounds: int = 3) -> dict[str, Any]:
 
 if __name__ == "__main__":
     options = argparse.ArgumentParser(description="Measure the gateway and the tunnel beside direct calls.")
-    options.add_argument("--seconds", type=float, default=3.0)
-    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--seconds", type=float, default=1.5)
+    options.add_argument("--rounds", type=int, default=6)
     options.add_argument("--part", help=argparse.SUPPRESS)
     options.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options.add_argument("--ports", type=json.loads, help=argparse.SUPPRESS)

@@ -30,7 +30,10 @@ _SCHEMA = {
 _CONTENT = {"application/problem+json": {"schema": _SCHEMA}}
 # What every route of the API may answer besides its own answer, for its OpenAPI document.
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    "4XX": {"description": "A problem (RFC 9457): what happened and what to do, in both languages.", "content": _CONTENT},
+    "4XX": {
+        "description": "A problem (RFC 9457): what happened and what to do, in both languages.",
+        "content": _CONTENT,
+    },
     "503": {"description": "A part that the request needs is away; try again.", "content": _CONTENT},
 }
 MEDIA_TYPE = "application/problem+json"

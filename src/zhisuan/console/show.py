@@ -70,7 +70,10 @@ async def show(request: Request, connection: Connection, asked: Asked, build: Bu
         reader = await _reader(connection, session)
     except (ApiProblem, ApiAway) as error:
         return _without_reader(request, session, error)
+    done = session.once("done")
     with frame(reader, asked.here, reader.say):
+        if done:
+            tell(str(done["text"]))
         content = div("content")
         with content:
             if asked.permissions and not reader.may(*asked.permissions):
@@ -165,6 +168,12 @@ def no_such_page() -> None:
     with frame(None, "", say):
         _status(404)
         _centred("wait", say(Frame.NOT_FOUND), say(Frame.NOT_FOUND_TEXT), (say(Frame.TO_OVERVIEW), "/"))
+
+
+def done_and_again(text: str) -> None:
+    """Load the page again, as it is after a change, and say there what was done."""
+    Session().remember("done", {"text": text})
+    ui.navigate.reload()
 
 
 async def attempt(work: Awaitable[object], say: Speech) -> bool:

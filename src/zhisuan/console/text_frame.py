@@ -116,7 +116,3 @@ class Frame:
     OLDER = Text("Older", "更早")
     NEWEST = Text("Newest", "最新")
     TIMES_ZONE = Text("Times are Asia/Shanghai (UTC+8)", "时间均为北京时间（UTC+8）")
-    DETAILS = Text("Details", "详情")
-    YES = Text("yes", "是")
-    NO = Text("no", "否")
-    NONE = Text("none", "无")

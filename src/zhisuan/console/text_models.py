@@ -7,7 +7,6 @@ from zhisuan.base.text import Text
 
 class Model:
     NAME = Text("Model", "模型")
-    DESCRIPTION = Text("Description", "说明")
     LATEST = Text("Latest", "最新版本")
     VERSION = Text("Version {number}", "第 {number} 版")
     SERVED = Text("Served", "服务中")
@@ -20,7 +19,6 @@ class Model:
     EVALUATION = Text("Evaluation", "评测")
     NO_EVALUATION = Text("no evaluation came with it", "未附带评测")
     LINEAGE = Text("Made by", "来源作业")
-    FILES = Text("Files", "文件")
     FILES_SUM = Text("{count} files, {size}", "{count} 个文件，{size}")
     DEPLOY = Text("Deploy", "部署")
     DEPLOY_TITLE = Text("Deploy version {number}", "部署第 {number} 版")
@@ -43,7 +41,6 @@ class Model:
         "ended": Text("Ended", "已停止"),
         "failed": Text("Failed", "失败"),
     }
-    STATE = Text("State", "状态")
     REPLICAS = Text("Ready replicas", "就绪副本")
     WORKLOAD = Text("Service", "所属服务")
     TOKENS_IN = Text("Input tokens", "输入 token")

@@ -49,7 +49,6 @@ class Money:
     BASIS = Text("Basis", "数据依据")
     MODELLED = Text("modelled", "模型估算")
     FACTOR = Text("{region} {year}: {kg} kgCO₂/kWh ({source})", "{region} {year} 年：{kg} kgCO₂/kWh（{source}）")
-    FACTORS = Text("Grid factors", "电网排放因子")
     HOW = Text("How these figures come about", "这些数字如何得出")
 
     INVOICES = Text("Invoices", "账单")
@@ -103,7 +102,6 @@ class Money:
     BOUGHT = Text("Bought: {du} 度", "购买成功：{du} 度")
     NOT_ENOUGH = Text("The wallet has less than this pack costs.", "钱包余额不足。")
     OWNER_BUYS = Text("An owner of your organisation can buy packs.", "由组织所有者购买算力包。")
-    BOOK_CHECKS = Text("Checked", "账务核对")
 
     ORGANISATIONS = Text("Organisations", "组织")
     ORG_KIND = Text("Kind", "类型")
@@ -142,7 +140,6 @@ class Money:
     NO_INVOICES_YET_TEXT = Text("Issue them for a tenant above, or from your terminal:", "可在上方为租户开具，或在终端运行：")
     SHARES = Text("Shares", "分成")
     SHARE_ROLES: ClassVar[dict[str, Text]] = {"provider": Text("provider", "提供方"), "platform": Text("platform", "平台")}
-    CHECKS = Text("The books", "账务核对")
 
     EARNED = Text("To be paid", "待付")
     PAID = Text("Paid so far", "累计已付")
@@ -156,7 +153,6 @@ class Money:
     YOURS = Text("Yours", "归您")
     SETTLEMENT = Text("Settlement", "结算单")
 
-    CARBON_STATEMENT = Text("Carbon statement", "碳排放报表")
     REGION = Text("Region", "地区")
     ROWS = Text("By lease", "按租约")
     ROWS_NOTE = Text("the latest {count}", "最近 {count} 条")

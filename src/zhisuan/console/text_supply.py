@@ -77,7 +77,6 @@ class Supply:
     PUBLISHED = Text("Published 度/hour", "公布 度/小时")
     PUBLISHED_NOTE = Text("what bills use", "计费依据")
     MEASURED = Text("Measured TFLOPS", "实测 TFLOPS")
-    MEASURED_NOTE = Text("by the site's probe", "站点实测")
     THREE = Text(
         "Nominal, published and measured speed are three figures and never one: the data sheet, what bills use, and what the probe found.",
         "标称、公布与实测是三个独立的数字：分别来自厂商资料、计费依据与站点实测，互不替代。",

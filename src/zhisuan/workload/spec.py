@@ -342,7 +342,9 @@ def _read_service(reader: _Reader, value: Any, port: int | None) -> ServiceSpec 
 
 def _read_artefacts(reader: _Reader, own: dict[str, Any]) -> tuple[str, ...]:
     if "artefacts" in own and "artifacts" in own:
-        reader.wrong("zhisuan.artifacts", "is another name of artefacts; give one of them", "与 artefacts 含义相同，只能填写一个")
+        reader.wrong(
+            "zhisuan.artifacts", "is another name of artefacts; give one of them", "与 artefacts 含义相同，只能填写一个"
+        )
     value = own.get("artefacts", own.get("artifacts", []))
     if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
         reader.wrong("zhisuan.artefacts", "takes a list of paths below the artefact folder", "须为产物目录下的路径列表")

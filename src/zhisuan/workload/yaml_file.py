@@ -19,7 +19,10 @@ _TOO_MUCH = Text(
     "stands for too much: too many, too deep or too long parts (aliases count as what they stand for)",
     "内容过多：嵌套过深、条目过多或文本过长（别名按展开后的内容计算）",
 )
-_NOT_TEXT = Text("holds a character that cannot be stored (NUL or half a surrogate pair)", "含有无法保存的字符（NUL 或不成对的代理字符）")
+_NOT_TEXT = Text(
+    "holds a character that cannot be stored (NUL or half a surrogate pair)",
+    "含有无法保存的字符（NUL 或不成对的代理字符）",
+)
 
 
 class _TooMuch(Exception):

@@ -39,7 +39,9 @@ def furnish(world: World, site: SiteAgentTwin, owner: Person | None = None) -> T
     """A tenant (a new one, unless given) that bought, ran, trained, deployed, called a model, was billed and settled."""
     owner = owner or world.tenant("100.00")
     ids: dict[str, str] = {"org": owner.org_id}
-    ids["order"] = owner.post("/orders", {"product": world.anyone().get("/catalog")["book"]["packs"][0]["product"]})["id"]
+    ids["order"] = owner.post("/orders", {"product": world.anyone().get("/catalog")["book"]["packs"][0]["product"]})[
+        "id"
+    ]
     ids["grant"] = owner.get("/wallet")["grants"][0]["id"]
     ids["key"] = owner.get("/keys")["items"][0]["id"]
     ids["project"] = owner.post("/projects", {"name": f"research {number()}"})["id"]

@@ -56,7 +56,13 @@ class Person:
         return answer.json()
 
     def post(
-        self, path: str, json: Any = None, *, status: int | tuple[int, ...] = (200, 201), key: str | None = None, **more: Any
+        self,
+        path: str,
+        json: Any = None,
+        *,
+        status: int | tuple[int, ...] = (200, 201),
+        key: str | None = None,
+        **more: Any,
     ) -> Any:
         if "content" not in more:
             more["json"] = {} if json is None else json
@@ -185,7 +191,8 @@ class SiteAgentTwin:
         ]
         node = {"hostname": f"host{n}", "os": "linux", "architecture": "x86_64", "boot_id": "b", "devices": devices}
         self.agent.post(
-            "/wire/v1/inventory", {"engine": {"engine": "local", "version": "1", "isolation": isolation}, "nodes": [node]}
+            "/wire/v1/inventory",
+            {"engine": {"engine": "local", "version": "1", "isolation": isolation}, "nodes": [node]},
         )
         if verify:
             world.operator.post(f"/sites/{self.id}/verify")

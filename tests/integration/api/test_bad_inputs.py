@@ -155,5 +155,7 @@ def test_too_many_wrong_passwords_close_the_door_for_a_while(city: City) -> None
     right = {"email": person.email, "password": "correct horse battery"}
     assert city.world.anyone().call("POST", "/sessions", json=right).status_code == 401
     unknown = {"email": "nobody@example.cn", "password": "x"}
-    first, second = (city.world.anyone().call("POST", "/sessions", json=b) for b in (unknown, unknown | {"email": "n@x.cn"}))
+    first, second = (
+        city.world.anyone().call("POST", "/sessions", json=b) for b in (unknown, unknown | {"email": "n@x.cn"})
+    )
     assert first.json() == second.json()

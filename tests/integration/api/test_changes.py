@@ -83,7 +83,9 @@ def test_no_secret_stands_in_any_table(city: City, caplog: pytest.LogCaptureFixt
         assert tx.session.scalar(select(func.count()).select_from(IdempotencyKey))
         for table in Table.metadata.sorted_tables:
             for secret in secrets:
-                found = select(func.count()).select_from(table).where(cast(table.table_valued(), SqlText).contains(secret))
+                found = (
+                    select(func.count()).select_from(table).where(cast(table.table_valued(), SqlText).contains(secret))
+                )
                 assert not tx.session.scalar(found), f"a secret in {table.name}"
     assert not [s for s in secrets if s and s in caplog.text]
 

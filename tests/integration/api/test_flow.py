@@ -64,7 +64,10 @@ def test_a_workload_that_waits_says_why_and_what_would_help(world: World, make_s
     second = owner.post("/workloads", {"file": "run: x\nresources: {cpus: 2}\n"})
     assert second["workload"]["state"] == "pending" and second["placement"]["chosen"] is None
     why = owner.get(f"/workloads/{second['workload']['id']}/why")
-    assert why["reason"]["en"].startswith("None of 1 nodes can take it now") and "当前空闲核数不足 2" in why["reason"]["zh"]
+    assert (
+        why["reason"]["en"].startswith("None of 1 nodes can take it now")
+        and "当前空闲核数不足 2" in why["reason"]["zh"]
+    )
     assert why["unblock"] == [{"en": "other work there ends", "zh": "等待其他作业结束"}]
     run_through(world, site, first["id"])
     world.reconcile("place")
@@ -172,7 +175,9 @@ def test_the_same_files_make_the_same_model_archive(world: World, make_site: Sit
     site = make_site(cores=16, memory_mib=65536)
     tenancy = furnish(world, site)
     name, workload_id = tenancy.ids["model_name"], tenancy.ids["workload"]
-    again = tenancy.owner.post(f"/models/{name}/versions", {"workload_id": workload_id, "evaluation_path": "evaluation.json"})
+    again = tenancy.owner.post(
+        f"/models/{name}/versions", {"workload_id": workload_id, "evaluation_path": "evaluation.json"}
+    )
     detail = tenancy.owner.get(f"/models/{name}")
     assert [v["number"] for v in detail["versions"]] == [2, 1] and detail["latest"]["id"] == again["id"]
     assert again["evaluation"] == {"accuracy": 1}

@@ -8,7 +8,9 @@ from api_city import City
 from api_routes import routes_of
 from api_world import Person
 
-OPERATOR_ONLY = re.compile(r"/organisations/\{org_id\}|/providers/|/invoices/\{invoice_id\}/settlement|/sites/\{site_id\}/verify")
+OPERATOR_ONLY = re.compile(
+    r"/organisations/\{org_id\}|/providers/|/invoices/\{invoice_id\}/settlement|/sites/\{site_id\}/verify"
+)
 # What stands in each path parameter, by route where one name means different things.
 KINDS = {
     "workload_id": ("workload", "job"), "artefact_id": ("artefact", "art"), "deployment_id": ("deployment", "dep"),
@@ -145,7 +147,9 @@ PROVIDER_PAGES = ["/sites", "/earnings", "/overview", "/me", "/keys", "/members"
 def test_a_provider_sees_its_own_sites_and_nothing_of_tenants(city: City) -> None:
     shown = _texts(city.site.provider, PROVIDER_PAGES)
     assert city.site.id in shown and city.other_site.id not in shown
-    hidden = [t.ids[k] for t in (city.one, city.two) for k in t.ids if k not in ("invoice", "settlement", "lease", "line")]
+    hidden = [
+        t.ids[k] for t in (city.one, city.two) for k in t.ids if k not in ("invoice", "settlement", "lease", "line")
+    ]
     for ident in [*hidden, city.one.owner.email, "python train.py"]:
         assert ident not in shown, ident
     assert city.site.provider.get("/earnings")["items"]

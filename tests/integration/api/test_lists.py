@@ -10,7 +10,17 @@ from api_world import World, number
 from zhisuan.base.db import QueryCount
 from zhisuan.catalog.price_file import DEFAULT_FILE
 
-TENANT_LISTS = ["/workloads", "/models", "/deployments", "/charges", "/invoices", "/orders", "/keys", "/projects", "/members"]
+TENANT_LISTS = [
+    "/workloads",
+    "/models",
+    "/deployments",
+    "/charges",
+    "/invoices",
+    "/orders",
+    "/keys",
+    "/projects",
+    "/members",
+]
 OPERATOR_LISTS = ["/organisations", "/settlements", "/price-books", "/sites", "/invoices", "/workloads", "/charges"]
 QUERIES_MAX = 9
 
@@ -40,7 +50,9 @@ def test_the_number_of_queries_does_not_grow_with_the_list(city: City) -> None:
     assert grown >= 12, "the lists did grow"
 
 
-@pytest.mark.parametrize("path", ["/workloads/$workload", "/invoices/$invoice", "/bill", "/wallet", "/trace/$invoice", "/carbon"])
+@pytest.mark.parametrize(
+    "path", ["/workloads/$workload", "/invoices/$invoice", "/bill", "/wallet", "/trace/$invoice", "/carbon"]
+)
 def test_single_pages_take_few_queries(city: City, path: str) -> None:
     kind = path.partition("$")[2]
     with QueryCount(city.world.database.engine) as count:

@@ -97,7 +97,9 @@ def test_a_revoked_key_and_an_ended_session_are_worth_nothing(city: City) -> Non
     for _ in range(2):
         assert city.one.owner.call("DELETE", f"/keys/{made['id']}").status_code == 204
     assert held.call("GET", "/me").status_code == 401
-    session = city.world.anyone().post("/sessions", {"email": city.one.owner.email, "password": "correct horse battery"})
+    session = city.world.anyone().post(
+        "/sessions", {"email": city.one.owner.email, "password": "correct horse battery"}
+    )
     signed_in = Person(city.world.client, session["secret"])
     assert signed_in.get("/me")["role"] == "tenant_owner"
     assert signed_in.call("DELETE", "/sessions/current").status_code == 204

@@ -13,7 +13,7 @@ import pytest
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from console_setup import ARGUMENTS, CHROMIUM, Served, free_port, wait_for  # noqa: E402
+from console_setup import ARGUMENTS, CHROMIUM, Served, elsewhere, free_port, wait_for  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -34,8 +34,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             process.wait(15)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
+    """A browser for the tests of one file. While it is there an event loop runs in this thread, which tests elsewhere
+    could not bear, so it does not outlive the file."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine")
     from playwright.sync_api import sync_playwright
@@ -60,10 +62,6 @@ def page(chromium: Any, served: Served) -> Iterator[Any]:
     yield page
     context.close()
     assert wrong == []
-
-
-def elsewhere(url: str, home: str) -> bool:
-    return not url.startswith((home, home.replace("http", "ws"), "data:", "blob:"))
 
 
 @pytest.fixture

@@ -276,6 +276,11 @@ def more_routes(app: FastAPI, state: State, base: str, need: Any, page: Any) -> 
             raise NotFound.of(Text("model", "模型"), name)
         return d.model(name)
 
+    @app.post("/api/v1/models/{name}/versions", status_code=201)
+    def register(request: Request, name: str) -> s.VersionView:
+        need(request, "org:model:write")
+        return d.version(4)
+
     def deployment(number: int, st: str) -> s.DeploymentView:
         return s.DeploymentView(id=d.ident("dep", number), model="scenic-guide", version=3, workload_id=d.ident("svc", 2), state=st,
                                 ready_replicas=int(st == "ready"), created_at=d.NOW - d.DAY, ended_at=d.NOW if st == "ended" else None,
@@ -390,6 +395,24 @@ def more_routes(app: FastAPI, state: State, base: str, need: Any, page: Any) -> 
         need(request, "platform:payment:write")
         body = await request.json()
         return s.TopUpView(id=d.ident("top", 1), org_id=org_id, amount_ucny=int(body["amount_yuan"].split(".")[0]) * 10**6, channel=body["channel"], reference=body["reference"], at=d.NOW)
+
+    @app.post("/api/v1/organisations/{org_id}/invoices", status_code=201)
+    def issue(request: Request, org_id: str) -> Any:
+        need(request, "platform:bill:close")
+        return {"items": [d.invoice(4).model_dump(mode="json")] if org_id == d.ident("org", 1) else []}
+
+    @app.post("/api/v1/invoices/{invoice_id}/settlement", status_code=201)
+    def settle(request: Request, invoice_id: str) -> s.SettlementView:
+        need(request, "platform:settlement:write")
+        return s.SettlementView(id=d.ident("stl", 2), invoice_id=invoice_id, at=d.NOW, value_ucny=1, total_fen=0, shares=[])
+
+    @app.post("/api/v1/providers/{provider_id}/payouts", status_code=201)
+    async def payout(request: Request, provider_id: str) -> Any:
+        need(request, "platform:settlement:write")
+        body = await request.json()
+        if body["amount_fen"] > 1_204_331:
+            raise InvalidInput(Text("More than is owed.", "超过应付金额。"), Text("Give at most what is owed.", "请填写不超过应付的金额。"))
+        return {"transaction_id": d.ident("txn", 1), "provider_id": provider_id, "at": d.NOW.isoformat(), **body}
 
     @app.get("/api/v1/earnings")
     def earnings(request: Request) -> Any:

@@ -41,3 +41,8 @@ def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
         except httpx.HTTPError:
             time.sleep(0.05)
     raise RuntimeError(f"the console did not start: {log.read_text()}")
+
+
+def elsewhere(url: str, home: str) -> bool:
+    """Whether a request leaves the console's own address."""
+    return not url.startswith((home, home.replace("http", "ws"), "data:", "blob:"))

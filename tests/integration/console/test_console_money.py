@@ -84,6 +84,26 @@ def test_the_operator_records_a_top_up(sign_in: Enter, seen: Any) -> None:
     assert orjson.loads(seen("POST", "/top-ups")[-1]["body"]) == {"amount_yuan": "20.00", "channel": "bank_transfer", "reference": "REF-1"}
 
 
+def test_the_operator_issues_settles_and_pays(sign_in: Enter, seen: Any) -> None:
+    page = sign_in("operator", "/bill")
+    page.get_by_role("button", name="开具账单").first.click()
+    page.get_by_text("已开具 1 张账单").wait_for()
+    page.get_by_role("button", name="开具账单").nth(1).click()
+    page.get_by_text("没有可出账的用量").wait_for()
+    page.get_by_role("button", name="结算", exact=True).first.click()
+    page.locator(".q-notification").get_by_text("已结算").wait_for()
+    page.get_by_role("button", name="登记付款").click()
+    box = page.get_by_role("dialog")
+    box.get_by_label("金额（元）").fill("99999")
+    box.get_by_label("付款凭据号").fill("PAY-1")
+    box.get_by_role("button", name="登记", exact=True).click()
+    page.locator(".q-notification").get_by_text("超过应付金额。").wait_for()
+    box.get_by_label("金额（元）").fill("120.5")
+    box.get_by_role("button", name="登记", exact=True).click()
+    page.get_by_text("已登记 ¥120.50").wait_for()
+    assert orjson.loads(seen("POST", "/payouts")[-1]["body"]) == {"amount_fen": 12050, "reference": "PAY-1"}
+
+
 def test_three_kinds_of_speed_stay_apart(sign_in: Enter) -> None:
     page = sign_in("operator", f"/sites/{d.ident('site', 1)}")
     head = page.locator(".node").first.locator("th").all_inner_texts()

@@ -116,13 +116,15 @@ def test_the_operator_sees_no_output_of_tenants(sign_in: Enter, seen: Any) -> No
     assert len(seen("GET", "/watch")) + len(seen("GET", "/artefacts")) == before
 
 
-def test_register_a_model_from_artefacts(sign_in: Enter) -> None:
+def test_register_a_model_from_artefacts(sign_in: Enter, seen: Any, served: Served) -> None:
     page = sign_in("tenant", f"/workloads/{d.ident('svc', 2)}")
     page.get_by_role("button", name="登记为模型").click()
     box = page.get_by_role("dialog")
-    box.get_by_label("模型名称").fill("guide")
+    box.get_by_label("模型名称").fill("scenic-guide")
     box.get_by_role("button", name="登记为模型").click()
-    page.get_by_text("Not Found").or_(page.get_by_text("404")).or_(page.locator(".q-notification")).first.wait_for()
+    page.wait_for_url(f"{served.url}/models/scenic-guide")
+    sent = orjson.loads(seen("POST", "/models/scenic-guide/versions")[-1]["body"])
+    assert sent == {"workload_id": d.ident("svc", 2), "path": "model", "evaluation_path": "evaluation.json"}
 
 
 def test_deploy_and_stop(sign_in: Enter, seen: Any) -> None:

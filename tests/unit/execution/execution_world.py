@@ -49,7 +49,12 @@ def provider(database: Database) -> str:
     with database.begin() as tx:
         number = tx.ids.new("evt")
         made = tenancy.sign_up(
-            tx, kind="provider", org_name=f"p {number}", email=f"{number}@example.cn", name="p", password="long enough 1"
+            tx,
+            kind="provider",
+            org_name=f"p {number}",
+            email=f"{number}@example.cn",
+            name="p",
+            password="long enough 1",
         )
         return made.org_id
 
@@ -89,9 +94,7 @@ def new_workload(tx: Tx, what: WorkloadSpec, org_id: str = "org_tenant") -> Work
 
 
 def plan_for(tx: Tx, what: WorkloadSpec, site_id: str | None = None) -> Plan:
-    snapshot = take_snapshot(
-        tx, classes=CLASSES, price_e8_per_du=400_000_000, cpu_with_accelerator_free=True, ttl=TTL
-    )
+    snapshot = take_snapshot(tx, classes=CLASSES, price_e8_per_du=400_000_000, cpu_with_accelerator_free=True, ttl=TTL)
     made = plan(snapshot, Need(what.cpus_milli, what.memory_mib, what.accelerators))
     if site_id is None:
         return made

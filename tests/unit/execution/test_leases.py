@@ -185,7 +185,11 @@ def test_a_silent_site_that_is_closed_gives_its_work_back(database: Database, si
     assert states(database, running, running_lease) == ("pending", "closed")
     assert states(database, stopping, stopping_lease) == ("cancelled", "closed")
     assert states(database, done, done_lease) == ("succeeded", "closed")
-    assert [lease_of(database, i).fault for i in (running_lease, stopping_lease, done_lease)] == ["provider", "provider", None]
+    assert [lease_of(database, i).fault for i in (running_lease, stopping_lease, done_lease)] == [
+        "provider",
+        "provider",
+        None,
+    ]
     assert allocated(database) == {"cpu": 0, "memory": 0}
     assert site_of(database, site_id).state == "closed"
     with database.begin() as tx:
@@ -232,7 +236,7 @@ def test_output_is_the_same_however_it_is_cut_repeated_and_shuffled(database: Da
     while wanted < size:
         cut = rng.randint(1, 90)
         sent.append((wanted, whole[wanted : wanted + cut]))
-        for offset, data in rng.sample(sent, min(len(sent), rng.randint(1, 3))) + [sent[-1]]:
+        for offset, data in [*rng.sample(sent, min(len(sent), rng.randint(1, 3))), sent[-1]]:
             with database.begin() as tx:
                 wanted = execution.add_log(tx, site_id, lease_id, 1, offset, data)
     with database.begin() as tx:

@@ -87,7 +87,7 @@ class Walk(RuleBasedStateMachine):
             return
         now = self.clock.now()
         said = report(
-            lease.id, phase, lease.generation + (wrong == 1), ready=ready, progress=started is not None and 5 or 0,
+            lease.id, phase, lease.generation + (wrong == 1), ready=ready, progress=(started is not None and 5) or 0,
             started_at=None if started is None else now + timedelta(seconds=started),
             ended_at=None if ended is None else now + timedelta(seconds=ended),
             reason=reason if phase == "exited" else None, exit_code=code if phase == "exited" else None,
@@ -132,7 +132,11 @@ class Walk(RuleBasedStateMachine):
             for workload_id in self.workloads:
                 lease = self._lease(workload_id, 0)
                 if lease is not None:
-                    say(self.database, self.site, report(lease.id, "exited", lease.generation, reason="lost", complete=True))
+                    say(
+                        self.database,
+                        self.site,
+                        report(lease.id, "exited", lease.generation, reason="lost", complete=True),
+                    )
             with self.database.begin() as tx:
                 for workload_id in self.workloads:
                     found = workloads.visible(tx, workload_id, None, lock=True)
@@ -156,7 +160,15 @@ class Walk(RuleBasedStateMachine):
 
     def _rows(self) -> list[object]:
         with self.database.begin() as tx:
-            columns = (Lease.id, Lease.state, Lease.active_from, Lease.active_to, Lease.ready, Lease.reason, Lease.closed_at)
+            columns = (
+                Lease.id,
+                Lease.state,
+                Lease.active_from,
+                Lease.active_to,
+                Lease.ready,
+                Lease.reason,
+                Lease.closed_at,
+            )
             leases = tx.session.execute(select(*columns).order_by(Lease.id)).all()
             work = tx.session.execute(
                 select(Workload.id, Workload.state, Workload.progress_ppm, Workload.restarts_left).order_by(Workload.id)

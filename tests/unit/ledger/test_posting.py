@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_world import World
 from sqlalchemy import select, text
@@ -108,6 +108,7 @@ def test_trial_balance_of_a_past_instant(world: World, clock: ManualClock) -> No
     assert amounts == [10_000_000, 15_000_000]
 
 
+@settings(max_examples=25)
 @given(
     moves=st.lists(
         st.tuples(st.sampled_from(["a", "b", "c"]), st.sampled_from(["a", "b", "c"]), st.integers(-50, 50)), max_size=12

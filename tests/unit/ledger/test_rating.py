@@ -217,7 +217,7 @@ def rate_in_any_order(world: World, rng: random.Random, sent: list[UsageWindow],
 PRICES = st.sampled_from([1_800_000_000, 1_799_999_999, 33_333_333, 123_456_789_012])
 
 
-@settings(max_examples=15)
+@settings(max_examples=12)
 @given(
     price=PRICES,
     free=st.integers(0, 400_000),
@@ -234,7 +234,7 @@ def test_any_arrival_and_any_batching_give_the_same_bill(
         price = 1_800_000_000
     world.publish(book(price_e8=price, free_udu=free, free_days=30))
     began = max(clock.now(), START)
-    shapes = [(rng.randint(1, 4000), rng.randint(1, 3000)) for _ in range(1 if one_lease else 3)]
+    shapes = [(rng.randint(1, 4000), rng.randint(1, 1500)) for _ in range(1 if one_lease else 3)]
     totals = []
     tenants = [world.tenant(yuan=str(yuan) if yuan else None) for _ in range(2)]
     first = began.replace(second=0) + timedelta(minutes=1)
@@ -248,7 +248,7 @@ def test_any_arrival_and_any_batching_give_the_same_bill(
             world.accept(sent)
             world.rate(limit=100_000)
         else:
-            rate_in_any_order(world, rng, sent, [1, 7, 50, 5000])
+            rate_in_any_order(world, rng, sent, [4, 20, 5000])
         parts = purses_of(world, org_id)
         assert sum(q for q, _, _ in parts.values()) == sum(m * DU // 1000 * s // 3600 for m, s in shapes)
         totals.append((world.bill(org_id), parts.get("free", (0, 0, 0))[0]))

@@ -96,7 +96,9 @@ def platform(request: Request) -> PlatformView:
 @router.post("/sign-up", status_code=201, dependencies=[Depends(Public())], response_model=SignedUp)
 def sign_up(request: Request, body: SignUp, key: IdempotencyKey) -> JSONResponse:
     """A new tenant or provider with its first person and key; a tenant gets the free quota at once."""
-    return _new_organisation(request, NewOrganisation(**body.model_dump()), key, f"public:{body.email.strip().lower()}", "public")
+    return _new_organisation(
+        request, NewOrganisation(**body.model_dump()), key, f"public:{body.email.strip().lower()}", "public"
+    )
 
 
 @router.post("/organisations", status_code=201, response_model=SignedUp)

@@ -187,7 +187,10 @@ def _act(request: Request, site_id: str, key: str, caller: Caller, *actions: str
         if "close" in actions and supply.is_reachable(found, tx.now, ttl) and execution.open_lease_count(tx, found.id):
             raise Conflict(
                 Text(f"Work still runs at the site {found.name}.", f"站点 {found.name} 仍有作业在运行。"),
-                Text("Drain the site, wait until its work has ended, and close it then.", "请先排空站点，待作业结束后再关闭。"),
+                Text(
+                    "Drain the site, wait until its work has ended, and close it then.",
+                    "请先排空站点，待作业结束后再关闭。",
+                ),
                 code="site_in_use",
             )
         for action in actions:

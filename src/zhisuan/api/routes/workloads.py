@@ -49,6 +49,7 @@ router = APIRouter(tags=["workloads"])
 Reader = Annotated[Caller, Depends(Allow("org:workload:read", "platform:workload:read"))]
 Writer = Annotated[Caller, Depends(Allow("org:workload:write"))]
 State = Literal["pending", "placed", "starting", "running", "succeeded", "failed", "cancelled"]
+BYTES = {"type": "string", "format": "binary"}
 WATCH_SECONDS = 15.0
 LOG_BYTES_MAX = 1024 * 1024
 
@@ -209,9 +210,7 @@ def _read(tx: Tx, found: Workload, offset: int, limit: int) -> LogText:
     output = execution.read_log(tx, found.id, offset, limit)
     done = found.state in workloads.FINAL_STATES
     text, used = decode_prefix(output.data, final=done and offset + len(output.data) >= output.end)
-    return LogText(
-        text=text, offset=offset, next_offset=offset + used, complete=done and offset + used >= output.end
-    )
+    return LogText(text=text, offset=offset, next_offset=offset + used, complete=done and offset + used >= output.end)
 
 
 def decode_prefix(data: bytes, *, final: bool) -> tuple[str, int]:
@@ -315,7 +314,12 @@ def artefact_content(
     return StreamingResponse(here.store.chunks(found.sha256), media_type="application/octet-stream", headers=headers)
 
 
-@router.post("/blobs", status_code=201, response_model=BlobView)
+@router.post(
+    "/blobs",
+    status_code=201,
+    response_model=BlobView,
+    openapi_extra={"requestBody": {"required": True, "content": {"application/gzip": {"schema": BYTES}}}},
+)
 async def upload(
     request: Request,
     caller: Annotated[Caller, Depends(Allow("org:blob:write"))],

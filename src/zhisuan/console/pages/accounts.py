@@ -1,10 +1,9 @@
 """The operator's accounts: organisations, money that came in and goes out, invoices, settlements, the books."""
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-from nicegui import ui
 
 from zhisuan.console.client import Json
 from zhisuan.console.format import ZONE, fen, moment, yuan
@@ -29,12 +28,13 @@ from zhisuan.console.parts import (
     tell,
 )
 from zhisuan.console.reader import Reader
-from zhisuan.console.show import attempt
+from zhisuan.console.show import attempt, done_and_again
 from zhisuan.console.text_frame import Frame
 from zhisuan.console.text_money import Money
 
 Found = Mapping[str, Any]
 LIMIT = 100
+YUAN = re.compile(r"([0-9]{1,9})(?:\.([0-9]{1,2}))?")
 
 
 async def build(reader: Reader, cursor: str) -> None:
@@ -81,6 +81,12 @@ def _organisation_row(reader: Reader, org: Found, place: Any) -> list[Any]:
     return [name, say.named(Frame.KINDS, org["kind"]), moment(org["created_at"]), actions]
 
 
+def fen_of(text: str) -> int | None:
+    """``120.5`` as 12050; None for what is not an amount of yuan with at most two decimals."""
+    found = YUAN.fullmatch(text.strip())
+    return int(found.group(1)) * 100 + int((found.group(2) or "0").ljust(2, "0")) if found else None
+
+
 def _ask_top_up(reader: Reader, org: Found, place: Any) -> None:
     say = reader.say
 
@@ -100,8 +106,7 @@ def _ask_payout(reader: Reader, org: Found, place: Any) -> None:
     say = reader.say
 
     async def go(sent: dict[str, str]) -> Json:
-        whole, _, part = sent["amount"].strip().partition(".")
-        body = {"amount_fen": int(whole) * 100 + int(part.ljust(2, "0") or 0), "reference": sent["reference"].strip()}
+        body = {"amount_fen": fen_of(sent["amount"]), "reference": sent["reference"].strip()}
         return await reader.api.post(f"/providers{local(org['id'])}/payouts", body)
 
     def fields() -> None:
@@ -147,9 +152,10 @@ async def _issue(reader: Reader, org: Found) -> None:
 
     if await attempt(work(), say):
         number = len(made[0]["items"])
-        tell(say(Money.ISSUED_COUNT, count=number) if number else say(Money.ISSUED_NONE))
         if number:
-            ui.navigate.reload()
+            done_and_again(say(Money.ISSUED_COUNT, count=number))
+        else:
+            tell(say(Money.ISSUED_NONE))
 
 
 def _invoices(reader: Reader, page: Found, names: Mapping[str, str], settled: set[str]) -> None:
@@ -185,8 +191,7 @@ def _invoice_row(reader: Reader, found: Found, names: Mapping[str, str], settled
 
 async def _settle(reader: Reader, found: Found) -> None:
     if await attempt(reader.api.post(f"/invoices{local(found['id'])}/settlement"), reader.say):
-        tell(reader.say(Money.SETTLED))
-        ui.navigate.reload()
+        done_and_again(reader.say(Money.SETTLED))
 
 
 def _settlements(reader: Reader, items: Sequence[Found], names: Mapping[str, str]) -> None:

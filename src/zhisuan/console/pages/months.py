@@ -6,7 +6,7 @@ from zhisuan.console.parts import button_link, div, el
 from zhisuan.console.reader import Reader
 from zhisuan.console.text_money import Money
 
-MONTH = re.compile(r"20\d{2}-(0[1-9]|1[0-2])")
+MONTH = re.compile(r"20[0-9]{2}-(0[1-9]|1[0-2])")
 SHOWN = 12
 
 

@@ -3,12 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nicegui import ui
-
 from zhisuan.console.format import du, yuan
-from zhisuan.console.parts import button, card, dialog, div, el, facts, ident, tell
+from zhisuan.console.parts import button, card, dialog, div, el, facts, ident
 from zhisuan.console.reader import Reader
-from zhisuan.console.show import attempt
+from zhisuan.console.show import attempt, done_and_again
 from zhisuan.console.text_frame import Frame
 from zhisuan.console.text_money import Money
 from zhisuan.console.wording import grant_line
@@ -67,8 +65,7 @@ def _ask(reader: Reader, pack: Found, balance_ucny: int, place: Any) -> None:
         async def go() -> None:
             box.close()
             if await attempt(reader.api.post("/orders", {"product": pack["product"], "quantity": 1}), say):
-                tell(say(Money.BOUGHT, du=du(int(pack["quantity_udu"]))))
-                ui.navigate.reload()
+                done_and_again(say(Money.BOUGHT, du=du(int(pack["quantity_udu"]))))
 
         with actions:
             button(say(Frame.CANCEL_DIALOG), box.close)
