@@ -63,6 +63,7 @@ def test_the_comparison_can_fail(postgres: TestServer) -> None:
         assert "note" in str(differences(fresh.url))
 
 
+@pytest.mark.slow
 def test_two_servers_that_start_at_once_migrate_once(postgres: TestServer) -> None:
     with postgres.database(empty=True) as fresh:
         code = "import sys; from zhisuan.app.migrate import migrate; migrate(sys.argv[1])"

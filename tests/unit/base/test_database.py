@@ -73,9 +73,13 @@ def test_a_key_that_cannot_be_one_is_refused(database: Database, key: str) -> No
 
 
 def test_a_transaction_is_all_or_nothing_and_says_who_and_when(database: Database) -> None:
-    with pytest.raises(RuntimeError), database.begin("me") as tx:
-        tx.emit("a", "s")
-        raise RuntimeError
+    def fails() -> None:
+        with database.begin("me") as tx:
+            tx.emit("a", "s")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fails()
     with database.begin("me") as tx:
         tx.emit("b", "s", {"n": 1})
     with database.begin() as tx:

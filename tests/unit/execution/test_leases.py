@@ -224,7 +224,8 @@ def test_what_an_end_means(
     assert (end.state, end.fault) == (state, fault)
 
 
-@settings(max_examples=25)
+@pytest.mark.slow
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10**6), size=st.integers(0, 400))
 def test_output_is_the_same_however_it_is_cut_repeated_and_shuffled(database: Database, seed: int, size: int) -> None:
     """The agent sends what it is asked for next, yet links repeat and reorder what was sent."""
