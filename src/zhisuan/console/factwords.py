@@ -79,11 +79,13 @@ def _number(name: str, value: int, say: Speech) -> str:
 def _mapping(name: str, value: Mapping[str, Any], say: Speech) -> str:
     if set(value) == {"en", "zh"}:
         return say.words(value)
-    if name == "factor":
+    if name == "factor" and {"name", "year", "kg_per_kwh", "source"} <= set(value):
         return say(Money.FACTOR, region=say.words(value["name"]), year=value["year"], kg=value["kg_per_kwh"], source=value["source"])
-    if name == "shape":
-        return f"{value['class_id'] or value['kind']} × {decimal_text(int(value['amount']), 3)}"
-    if name == "chosen":
+    if name == "shape" and "items" in value:
+        return fact_text(name, value["items"], say)
+    if name == "shape" and {"kind", "amount"} <= set(value):
+        return f"{value.get('class_id') or value['kind']} × {decimal_text(int(value['amount']), 3)}"
+    if name == "chosen" and {"site_name", "node_hostname"} <= set(value):
         return f"{value['site_name']} / {value['node_hostname']}"
     if name == "rejected":
         return " · ".join(f"{say.named(Trace.CONSTRAINTS, k)} {v}" for k, v in value.items()) or "–"

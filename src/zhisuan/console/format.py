@@ -79,8 +79,8 @@ def share_ppm(part: int, whole: int) -> int:
 
 
 def tflops(mflops: int) -> str:
-    """Measured speed: 10⁶ operations a second in, TFLOPS out."""
-    return rounded(mflops, 6, 3)
+    """Measured speed: 10⁶ operations a second in, TFLOPS out, or GFLOPS below one TFLOPS."""
+    return f"{rounded(mflops, 6, 3)} TFLOPS" if mflops >= 10**6 else f"{rounded(mflops, 3, 3)} GFLOPS"
 
 
 def tflops_of_milli(milli: int) -> str:

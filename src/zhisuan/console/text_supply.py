@@ -76,7 +76,7 @@ class Supply:
     NOMINAL_NOTE = Text("FP16, data sheet", "FP16，厂商资料")
     PUBLISHED = Text("Published 度/hour", "公布 度/小时")
     PUBLISHED_NOTE = Text("what bills use", "计费依据")
-    MEASURED = Text("Measured TFLOPS", "实测 TFLOPS")
+    MEASURED = Text("Measured", "实测性能")
     THREE = Text(
         "Nominal, published and measured speed are three figures and never one: the data sheet, what bills use, and what the probe found.",
         "标称、公布与实测是三个独立的数字：分别来自厂商资料、计费依据与站点实测，互不替代。",

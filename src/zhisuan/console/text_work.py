@@ -98,8 +98,31 @@ class Work:
         "Output belongs to the tenant and is not shown to the operator.", "输出内容属于租户，不向运营方展示。"
     )
 
+    REASON = Text("Why it ended", "结束原因")
+    REASONS: ClassVar[dict[str, Text]] = {
+        "completed": Text("the command completed", "命令执行完成"),
+        "failed": Text("the command failed", "命令执行失败"),
+        "setup_failed": Text("setup failed", "setup 执行失败"),
+        "out_of_memory": Text("it went over its memory", "超出内存限制"),
+        "timed_out": Text("it went over its time", "超出时长限制"),
+        "cancelled": Text("it was cancelled", "被取消"),
+        "orphaned": Text("the site lost its agent", "站点代理长时间失联"),
+        "lost": Text("the site lost it", "站点丢失了该作业"),
+        "start_failed": Text("the site could not start it", "站点未能启动"),
+    }
+    CAUSES: ClassVar[dict[str, Text]] = {
+        "launched": Text("launched", "提交启动"),
+        "placement": Text("a place was found", "找到可用节点"),
+        "accepted by the site": Text("accepted by the site", "站点已接受"),
+        "first instruction ran": Text("first instruction ran", "首条指令开始执行"),
+        "asked for": Text("asked for", "应要求取消"),
+        "stopped by the platform": Text("stopped by the platform", "由平台停止"),
+        "nothing left to pay with": Text("nothing left to pay with", "余额与额度已用完"),
+        "deployment stopped": Text("the deployment was stopped", "部署已停止"),
+    }
+    STOPPING = Text("its site is told to stop it: {cause}", "已通知站点停止：{cause}")
+    TRIED_AGAIN = Text("{reason}; it is tried again", "{reason}，将重新尝试")
     TIMELINE = Text("Timeline", "状态时间线")
-    BY = Text("by {actor}", "操作者 {actor}")
     PLACEMENT = Text("Placement", "调度决策")
     PLACEMENT_NONE = Text("It has not been placed yet.", "尚未调度。")
     COMPARED = Text("What was compared", "比较了哪些节点")
@@ -128,7 +151,7 @@ class Work:
 
     COST = Text("Cost so far", "当前费用")
     COST_QUANTITY = Text("Charged", "已计费")
-    COST_VALUE = Text("Worth at list price", "按公开价折合")
+    COST_VALUE = Text("Settlement value", "结算价值")
     COST_CASH = Text("Cash", "现金支出")
     COST_PURSES = Text("Paid by", "支付来源")
     COST_NONE = Text("Nothing has been charged yet. Charges follow about a minute after the seconds they are for.", "尚无计费。计费约在用量产生一分钟后生成。")

@@ -51,6 +51,16 @@ def reach_chip(site: Mapping[str, Any], say: Speech) -> Node:
     return chip(say(Supply.UNREACHABLE), "bad")
 
 
+def cause_text(cause: str, say: Speech) -> str:
+    """Why a workload changed its state; a cause that the catalogue does not know is said as the platform says it."""
+    told, _, rest = cause.partition(": ")
+    if rest and told == "its site is told to stop it":
+        return say(Work.STOPPING, cause=say.named(Work.CAUSES, rest))
+    if rest == "tried again":
+        return say(Work.TRIED_AGAIN, reason=say.named(Work.REASONS, told))
+    return say.named({**Work.REASONS, **Work.CAUSES}, cause)
+
+
 def resources_text(resources: Mapping[str, Any], say: Speech) -> str:
     """``2 cores · 4 GiB · A100 × 1``."""
     words = [

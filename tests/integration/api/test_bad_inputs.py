@@ -90,8 +90,8 @@ OPERATOR_CASES: list[tuple[str, Any, int, str]] = [
     ("/organisations/org_none/invoices", {}, 404, "not_found"),
     ("/invoices/inv_none/settlement", {}, 404, "not_found"),
     ("/providers/$org/payouts", {"amount_fen": 1, "reference": "r"}, 404, "not_found"),
-    ("/providers/$provider/payouts", {"amount_fen": 10**12, "reference": "r"}, 409, "payout_over_balance"),
-    ("/price-books", {"yaml": "nothing"}, 422, "invalid_price_file"),
+    ("/providers/$provider/payouts", {"amount_fen": 10**12, "reference": "r"}, 409, "more_than_owed"),
+    ("/price-books", {"yaml": "nothing"}, 422, "invalid_price_book"),
     ("/sites/$site/verify", {}, 409, "conflict"),
     ("/organisations", {"kind": "tenant", "organisation": "x", "name": "n", "email": "e", "password": "p"}, 422, "invalid_input"),
 ]  # fmt: skip

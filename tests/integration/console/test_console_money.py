@@ -107,9 +107,9 @@ def test_the_operator_issues_settles_and_pays(sign_in: Enter, seen: Any) -> None
 def test_three_kinds_of_speed_stay_apart(sign_in: Enter) -> None:
     page = sign_in("operator", f"/sites/{d.ident('site', 1)}")
     head = page.locator(".node").first.locator("th").all_inner_texts()
-    assert head[2:5] == ["标称 TFLOPS", "公布 度/小时", "实测 TFLOPS"]
+    assert head[2:5] == ["标称 TFLOPS", "公布 度/小时", "实测性能"]
     card = page.locator(".node").first.locator("tbody tr").nth(2).locator("td").all_inner_texts()
-    assert card[2:5] == ["362.05", "0.65", "fp16 211.402\nbf16 209.998"]
+    assert card[2:5] == ["362.05", "0.65", "fp16 211.402 TFLOPS\nbf16 209.998 TFLOPS"]
     missing = page.locator(".node").first.locator("tbody tr").nth(3).locator("td").all_inner_texts()
     assert missing[3:5] == ["无费率", "未测"]
 

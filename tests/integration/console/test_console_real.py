@@ -98,6 +98,6 @@ def test_the_operator_sees_the_city(browser_page: Any, platform: tuple[str, str]
         assert answer.status == 200 and page.locator(".notice[role=alert]").count() == 0, path
     page.goto(f"{url}/sites")
     page.locator("tbody a").first.click()
-    page.get_by_role("columnheader", name="实测 TFLOPS").wait_for()
+    page.get_by_role("columnheader", name="实测性能").wait_for()
     cpu = page.locator(".node tbody tr").first.locator("td").all_inner_texts()
     assert cpu[3] == "0.025" and "fp32" in cpu[4]

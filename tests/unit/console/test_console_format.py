@@ -60,7 +60,7 @@ def test_a_share_is_a_share(part: int, whole: int) -> None:
         (f.fen(7041), "¥70.41"), (f.price(1_800_000_000), "¥18.00"), (f.du(1_000_000), "1"), (f.percent(437_500), "43.8%"),
         (f.percent(1_000_000, 0), "100%"), (f.memory(512), "512 MiB"), (f.memory(46_068), "45 GiB"), (f.memory(1536), "1.5 GiB"),
         (f.bytes_text(612), "612 B"), (f.bytes_text(3_412_992), "3.3 MiB"), (f.amount("cpu", 2500), "2.5"), (f.amount("memory", 2048), "2 GiB"),
-        (f.tflops(211_402_118), "211.402"), (f.energy(999_999_999), "1,000 Wh"), (f.energy(1_000_000_000), "1 kWh"),
+        (f.tflops(211_402_118), "211.402 TFLOPS"), (f.tflops(47_312), "47.312 GFLOPS"), (f.energy(999_999_999), "1,000 Wh"), (f.energy(1_000_000_000), "1 kWh"),
         (f.carbon(1_500_000), "1.5 gCO₂"), (f.carbon(2 * 10**9), "2 kgCO₂"), (f.carbon(6_962_206_166_398), "6.962 tCO₂"),
         (f.duration(59, "zh"), "59 秒"), (f.duration(3723, "zh"), "1 小时 02 分"), (f.duration(3723, "en"), "1h 02m"), (f.duration(90_061, "en"), "1d 1h"),
         (f.moment("2026-08-02T06:03:22Z"), "2026-08-02 14:03:22"), (f.moment("2026-07-31T16:00:00.123+00:00"), "2026-08-01 00:00:00"),
@@ -89,6 +89,7 @@ def test_facts_of_a_trace() -> None:
         ("rate_udu_per_hour", 650_000, "0.65 度 an hour"), ("quantity_udu", 10_000_000, "10 度"), ("amount_fen", 41, "¥0.41"),
         ("platform_fee_ppm", 100_000, "10%"), ("pue_milli", 1280, "1.28"), ("power_milliwatts", 350_000, "350 W"), ("state", "closed", "Closed"),
         ("seconds", 2517, "2,517 (41m 57s)"), ("at", "2026-08-02T06:03:22+00:00", "2026-08-02 14:03:22 (UTC+8)"), ("exit_code", 0, "0"),
+        ("shape", {"items": [{"kind": "cpu", "class_id": None, "amount": 500, "free": None}]}, "cpu × 0.5"), ("factor", {"new": "form"}, "new form"),
         ("shape", [{"kind": "cpu", "class_id": "cpu-core", "amount": 2000}], "cpu-core × 2"), ("rejected", {"reachable": 2}, "not heard from 2"),
         ("chosen", {"site_id": "s", "site_name": "A", "node_hostname": "n"}, "A / n"), ("anything", {"a": 1, "b": None}, "a 1"),
     ):  # fmt: skip

@@ -93,6 +93,8 @@ def test_lost_work_is_placed_again_one_generation_on_while_restarts_are_left(dat
     assert placed is not None and placed.lease is not None and placed.lease.generation == 2
     second = placed.lease.id
     assert say(database, site_id, report(second, "exited", 1, reason="lost", complete=True)) == 0, "a passed generation"
+    say_unasked(database, site_id, report(second, "exited", 1, reason="lost", complete=True))
+    assert states(database, workload_id, second) == ("placed", "offered")
     say(database, site_id, report(second, "exited", 2, reason="lost", complete=True))
     assert states(database, workload_id, second) == ("failed", "closed")
 

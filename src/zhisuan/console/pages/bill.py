@@ -61,7 +61,7 @@ def _figures(reader: Reader, bill: Found) -> None:
     with div("stats"):
         stat(say(Money.USED), du_unit(int(bill["quantity_udu"])), duration(int(bill["seconds"]), say.language))
         stat(say(Money.CASH), yuan(int(bill["cash_ucny"])), say(Money.CASH_NOTE, unbilled=yuan(int(bill["unbilled_cash_ucny"]))))
-        stat(say(Money.VALUE), yuan(int(bill["value_ucny"])))
+        stat(say(Money.VALUE), yuan(int(bill["value_ucny"])), say(Money.VALUE_NOTE))
         note = say(Money.TOKENS_NOTE, input=count(int(tokens["input"])), cached=count(int(tokens["cached_input"])),
                    output=count(int(tokens["output"])))  # fmt: skip
         stat(say(Money.TOKENS), say(Money.CALLS, calls=count(int(tokens["calls"]))), note)

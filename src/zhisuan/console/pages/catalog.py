@@ -89,7 +89,7 @@ def _class_row(say: Speech, found: Found, unit: int) -> list[Any]:
             el("span", found["class_id"], "hint mono", title=f"{say(Money.SOURCE)}: {found['source']}")
 
     return [
-        name, found["vendor"], "–" if size is None else memory(int(size)),
+        name, "–" if found["kind"] == "cpu" else found["vendor"], "–" if size is None else memory(int(size)),
         "–" if nominal is None else tflops_of_milli(int(nominal)),
         say(Money.NOT_SOLD) if rate is None else du(int(rate)), "–" if rate is None else yuan(cost_ucny(int(rate), unit)),
     ]  # fmt: skip

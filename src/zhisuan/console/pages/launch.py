@@ -44,7 +44,7 @@ async def build(reader: Reader) -> None:
         with div("crumbs"):
             link(say(Work.TO_LIST), "/workloads")
         el("h1", say(Work.NEW))
-    with div("columns"):
+    with div("columns even"):
         with div("column-main"), card(), form(lambda sent: _quote(reader, sent["file"], answer)):
             with div("examples"):
                 el("span", say(Work.EXAMPLES), "muted")

@@ -83,7 +83,8 @@ async def provider(reader: Reader, found: Found) -> None:
         stat(say(Overview.SITES_REACHABLE), count(int(found["reachable"])), say(Overview.SITES_NOTE, total=count(int(found["sites"]))),
              href="/sites", tone="stat-bad" if int(found["reachable"]) < int(found["sites"]) else "")  # fmt: skip
         cards, cores = int(devices["accelerators"]), int(devices["cores"])
-        stat(say(Overview.DEVICES), say(Overview.DEVICES_CARDS, cards=count(cards)), say(Overview.DEVICES_CORES, cores=count(cores)))
+        words = say(Overview.DEVICES_CARDS, cards=count(cards)), say(Overview.DEVICES_CORES, cores=count(cores))
+        stat(say(Overview.DEVICES), *(words if cards else words[::-1]))
         stat(say(Overview.IN_USE), percent(int(found["used_ppm"])))
         stat(say(Overview.PAYABLE), fen(int(found["payable_fen"])), say(Overview.PAYABLE_NOTE), href="/bill")
         stat(say(Overview.SOLD_MONTH), du_unit(int(month["quantity_udu"])), duration(int(month["seconds"]), say.language))
@@ -106,7 +107,7 @@ async def city(reader: Reader, found: Found) -> None:
         stat(say(Overview.SITES_REACHABLE), count(int(sites["reachable"])), say(Overview.SITES_NOTE, total=count(int(sites["total"]))))
         stat(say(Overview.PROVIDERS), count(int(found["providers"])))
         stat(say(Overview.TENANTS), count(int(found["tenants"])))
-        stat(say(Overview.MEASURED_TOTAL), f"{tflops(int(found['measured_mflops_total']))} TFLOPS", say(Overview.MEASURED_NOTE))
+        stat(say(Overview.MEASURED_TOTAL), tflops(int(found["measured_mflops_total"])), say(Overview.MEASURED_NOTE))
         stat(say(Overview.USED_MONTH), du_unit(int(month["quantity_udu"])), duration(int(month["seconds"]), say.language))
         stat(say(Overview.ENERGY_MONTH), energy(int(found["energy_uwh"])), say(Overview.CARBON_NOTE), title=energy_exact(int(found["energy_uwh"])))
         carbon_stat(reader, found["carbon_ug"], say(Overview.CARBON_MONTH))

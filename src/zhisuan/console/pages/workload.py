@@ -1,6 +1,7 @@
 """One workload: its state, output, placement, leases, cost and what it left."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,6 +39,7 @@ from zhisuan.console.watching import Watch
 from zhisuan.console.wording import OPEN_STATES, resources_text, workload_chip
 
 Found = Mapping[str, Any]
+COST_SECONDS = 10.0
 
 
 async def build(reader: Reader, workload_id: str) -> None:
@@ -57,6 +59,7 @@ class _Page:
         self.reader = reader
         self.path = "/workloads" + local(workload_id)
         self.found: Found = {}
+        self.charges: tuple[list[Found], bool] = ([], True)
         self._progress: tuple[Any, ...] = ()
 
     async def load(self) -> None:
@@ -85,14 +88,13 @@ class _Page:
     async def fill_all(self) -> None:
         """Build every part from what the platform says now."""
         reader, found = self.reader, self.found
-        why = charges = artefacts = None
         api = reader.api
         tasks = []
         if found["state"] == "pending":
             tasks.append(("why", api.get(f"{self.path}/why")))
         if reader.may("org:workload:read"):
             tasks.append(("artefacts", api.get(f"{self.path}/artefacts", limit=200)))
-        charges = await _charges(api, found["leases"])
+        self.charges = await _charges(api, found["leases"])
         answers = dict(zip([n for n, _ in tasks], await asyncio.gather(*(t for _, t in tasks)), strict=True))
         why, artefacts = answers.get("why"), answers.get("artefacts")
         self._fill_head()
@@ -101,7 +103,7 @@ class _Page:
             (self.summary, self._summary),
             (self.placement, lambda: placement_card(reader, found["placement"], why)),
             (self.leases, lambda: leases_card(reader, found["leases"])),
-            (self.cost, lambda: cost_card(reader, charges)),
+            (self.cost, lambda: cost_card(reader, self.charges)),
             (self.timeline, lambda: timeline_card(reader, found["events"])),
             (self.artefacts, lambda: artefacts_card(reader, found, artefacts)),
         ):
@@ -150,6 +152,8 @@ class _Page:
         ]
         if found["exit_code"] is not None:
             rows.append((say(Work.EXIT_CODE), str(found["exit_code"])))
+        if found["reason"]:
+            rows.append((say(Work.REASON), say.named(Work.REASONS, found["reason"])))
         with card():
             if found["message"]:
                 el("p", found["message"], "reason")
@@ -186,6 +190,7 @@ class _Page:
                 tasks.append(background_tasks.create(self._run(), name="watch"))
 
         client.on_connect(start)
+        self.cost_timer = ui.timer(COST_SECONDS, self._look_at_cost)
         client.on_delete(lambda: [task.cancel() for task in tasks])
 
     def _tell_link(self, text: str) -> None:
@@ -208,6 +213,22 @@ class _Page:
             await self.fill_all()
         except (ApiProblem, ApiAway):
             self._fill_head()
+
+    async def _look_at_cost(self) -> None:
+        """Charges come a while after the seconds they are for: look again until all seconds of the leases have theirs."""
+        if self.found["state"] in OPEN_STATES:
+            with contextlib.suppress(ApiProblem, ApiAway):
+                await self.load()
+        metered = sum(int(lease["seconds"]) for lease in self.found["leases"] if not lease["fault"])
+        charged = sum(int(c["seconds"]) for c in self.charges[0])
+        if self.found["state"] not in OPEN_STATES and charged >= metered:
+            self.cost_timer.deactivate()
+            return
+        with contextlib.suppress(ApiProblem, ApiAway):
+            self.charges = await _charges(self.reader.api, self.found["leases"])
+            self.cost.clear()
+            with self.cost:
+                cost_card(self.reader, self.charges)
 
     def _pause(self) -> None:
         self.paused = not self.paused

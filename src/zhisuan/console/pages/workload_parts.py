@@ -12,7 +12,7 @@ from zhisuan.console.show import attempt
 from zhisuan.console.text_frame import Frame
 from zhisuan.console.text_money import Money
 from zhisuan.console.text_work import Work
-from zhisuan.console.wording import WORKLOAD_TONES, lease_chip
+from zhisuan.console.wording import WORKLOAD_TONES, cause_text, lease_chip
 
 Found = Mapping[str, Any]
 
@@ -26,8 +26,8 @@ def timeline_card(reader: Reader, events: Sequence[Found]) -> None:
                 el("span", say.named(Work.STATES, event["state"]), "strong")
                 el("span", moment(event["at"]), "hint figure")
                 if event["cause"]:
-                    el("span", event["cause"], "muted")
-                el("span", say(Work.BY, actor=event["actor"]), "hint")
+                    el("span", cause_text(event["cause"], say), "muted")
+                ident(event["actor"], say)
 
 
 def leases_card(reader: Reader, leases: Sequence[Found]) -> None:
