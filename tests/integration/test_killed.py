@@ -111,9 +111,7 @@ def test_a_stopped_platform_takes_its_work_up_again(platform: RunningPlatform) -
     _, key = platform.new_tenant()
     job = platform.call("POST", "/workloads", key, json={"file": JOB})["workload"]["id"]
     platform.wait(lambda: platform.call("GET", f"/workloads/{job}", key)["state"] == "running", "the job to run")
-    process = platform.processes()["up"]
-    process.terminate()
-    process.wait(60)
+    platform.ask_to_stop()
     platform.start()
     ended = finished(platform, key, job)
     assert (ended["state"], ended["attempts"]) == ("succeeded", 1)

@@ -23,7 +23,7 @@ def padded(text: str, width: int) -> str:
 
 def wrapped(text: str, width: int) -> list[str]:
     """``text`` in lines of at most ``width`` cells: words stay whole where they can, Chinese breaks between characters,
-    and no line begins with closing punctuation."""
+    and no line begins with closing punctuation. A path or an address is never cut: it must be good for copying."""
     if width_of(text) <= width:
         return [text.strip()]
     lines: list[str] = []
@@ -34,7 +34,7 @@ def wrapped(text: str, width: int) -> list[str]:
             line = token.lstrip()
         else:
             line += token
-        while width_of(line.rstrip()) > width:
+        while "/" not in token and width_of(line.rstrip()) > width:
             cut = _fitting(line, width)
             lines.append(line[:cut])
             line = line[cut:]

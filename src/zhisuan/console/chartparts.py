@@ -9,6 +9,7 @@ from zhisuan.console.format import du_chart, du_unit
 from zhisuan.console.parts import div, el
 from zhisuan.console.speech import Speech
 from zhisuan.console.text_frame import Frame
+from zhisuan.console.tree import hold
 
 ACCENT = "#0f5fc2"
 INK = "#5a6779"
@@ -21,7 +22,7 @@ def daily_du(daily: Sequence[Mapping[str, Any]], say: Speech) -> None:
     days = [str(d["date"])[5:] for d in daily]
     values = [int(d["quantity_udu"]) for d in daily]
     with div("chart-box", role="img", aria_label=say(Frame.CHART_DAILY)):
-        ui.echart(_columns(days, [du_chart(v) for v in values]), renderer="svg").classes("chart")
+        hold(lambda: ui.echart(_columns(days, [du_chart(v) for v in values]), renderer="svg").classes("chart"))
     with el("ul", "", "unseen"):
         for day, value in zip(days, values, strict=True):
             el("li", f"{day}: {du_unit(value)}")

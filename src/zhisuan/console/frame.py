@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from nicegui import ui
 
 from zhisuan.base.text import Text
-from zhisuan.console.parts import Node, button, button_link, div, el, icon, link
+from zhisuan.console.parts import button, button_link, div, el, icon, link
 from zhisuan.console.reader import Reader
 from zhisuan.console.session import Session
 from zhisuan.console.speech import Speech
 from zhisuan.console.text_frame import Frame
+from zhisuan.console.tree import Plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ PLACES = (
 
 
 @contextmanager
-def frame(reader: Reader | None, here: str, say: Speech) -> Iterator[Node]:
+def frame(reader: Reader | None, here: str, say: Speech) -> Iterator[Plain]:
     """The page's frame; what is built inside goes to its main part. ``reader`` None: nobody is signed in."""
     with div("shell" if reader else "shell open"):
         link(say(Frame.SKIP), "#main", "skip")

@@ -7,38 +7,60 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from nicegui import ui
-from nicegui.element import Element
 from nicegui.elements.mixins.text_element import TextElement
 
 from zhisuan.console.format import percent, short_id
 from zhisuan.console.speech import Speech
 from zhisuan.console.text_frame import Frame
+from zhisuan.console.tree import Handler, Plain, hold
 
 Tone = Literal["ok", "run", "wait", "bad", "off"]
 Kind = Literal["primary", "plain", "danger", "small"]
 Cell = str | Callable[[], Any]
 
 
-class Node(TextElement):
-    """One HTML element with attributes and text."""
+class Live(TextElement):
+    """One element whose text or presence may change while the page is open."""
 
-    def __init__(self, tag: str, text: str = "", classes: str = "", attributes: dict[str, Any] | None = None) -> None:
+    def __init__(self, tag: str, text: str, classes: str, attributes: dict[str, Any]) -> None:
         super().__init__(tag=tag, text=text)
         self._classes[:] = classes.split()
         if attributes:
             self._props.update(attributes)
 
 
-def el(tag: str, text: object = "", classes: str = "", **attributes: Any) -> Node:
-    """An element; ``aria_label="…"`` becomes ``aria-label``, ``for_`` becomes ``for``; None leaves an attribute out."""
+def _given(tag: str, attributes: dict[str, Any]) -> dict[str, Any]:
+    """``aria_label`` becomes ``aria-label``, ``for_`` becomes ``for``; None leaves an attribute out."""
     given = {k.rstrip("_").replace("_", "-"): v for k, v in attributes.items() if v is not None}
     if tag == "input" and "value" in given:
         # As a property it would be written again with every change of the page, over what the reader has typed.
         given["^value"] = given.pop("value")
-    return Node(tag, str(text), classes, given)
+    return given
 
 
-def div(classes: str = "", **attributes: Any) -> Node:
+def el(tag: str, text: object = "", classes: str = "", **attributes: Any) -> Plain:
+    """An element. Its text is text and never markup; None leaves an attribute out."""
+    return _acting(tag, text, classes, {}, attributes)
+
+
+def _acting(tag: str, text: object, classes: str, actions: dict[str, Handler], attributes: dict[str, Any]) -> Plain:
+    given = _given(tag, attributes)
+    if classes:
+        given["class"] = classes
+    return Plain(tag, str(text), given, actions)
+
+
+def live(tag: str, text: object = "", classes: str = "", **attributes: Any) -> Live:
+    """An element whose text may change later."""
+    return hold(lambda: Live(tag, str(text), classes, _given(tag, attributes)))
+
+
+def place(classes: str = "", **attributes: Any) -> Live:
+    """A part of the page that is emptied and filled again."""
+    return live("div", "", classes, **attributes)
+
+
+def div(classes: str = "", **attributes: Any) -> Plain:
     return el("div", "", classes, **attributes)
 
 
@@ -55,31 +77,35 @@ def local(*steps: str) -> str:
     return "/" + "/".join(quote(step, safe="") for step in steps)
 
 
-def link(text: object, href: str, classes: str = "", **attributes: Any) -> Node:
+def link(text: object, href: str, classes: str = "", **attributes: Any) -> Plain:
     return el("a", text, classes, href=href, **attributes)
 
 
-def icon(name: str) -> Node:
+def icon(name: str) -> Plain:
     return el("span", "", f"icon icon-{name}", aria_hidden="true")
 
 
-def button(text: str, on_click: Callable[..., Any] | None = None, kind: Kind = "plain", **attributes: Any) -> Node:
-    made = el("button", text, f"button {kind}", **{"type": "button", **attributes})
-    if on_click is not None:
-        made.on("click", on_click, args=[])
+def button(text: str, on_click: Callable[[], Any], kind: Kind = "plain", **attributes: Any) -> Plain:
+    return _acting("button", text, f"button {kind}", {"click": lambda _: on_click()}, {"type": "button", **attributes})
+
+
+def live_button(text: str, on_click: Callable[[], Any], kind: Kind = "plain") -> Live:
+    """A button whose text changes or that goes away."""
+    made = live("button", text, f"button {kind}", type="button")
+    made.on("click", lambda _: on_click(), args=[])
     return made
 
 
-def button_link(text: str, href: str, kind: Kind = "plain", **attributes: Any) -> Node:
+def button_link(text: str, href: str, kind: Kind = "plain", **attributes: Any) -> Plain:
     return link(text, href, f"button {kind}", **attributes)
 
 
-def chip(text: str, tone: Tone) -> Node:
+def chip(text: str, tone: Tone) -> Plain:
     """A state: a coloured dot and the word, so that colour is never the only sign."""
     return el("span", text, f"chip tone-{tone}")
 
 
-def copy_button(value: str, label: str) -> Node:
+def copy_button(value: str, label: str) -> Plain:
     return el("button", "", "copy", type="button", data_copy=value, aria_label=label, title=label)
 
 
@@ -107,9 +133,9 @@ def code_block(text: str, say: Speech, label: str) -> None:
 
 
 @contextmanager
-def card(title: str = "", *, note: str = "", classes: str = "") -> Iterator[Node]:
+def card(title: str = "", *, note: str = "", **attributes: Any) -> Iterator[Plain]:
     """A titled part of a page. Gives its head, for actions at its right."""
-    with el("section", "", f"card {classes}"):
+    with el("section", "", "card", **attributes):
         head = div("card-head")
         if title:
             with head:
@@ -131,13 +157,18 @@ def stat(label: str, value: str, note: str = "", *, title: str = "", href: str =
             el("span", note, "stat-note")
 
 
+def width(part_ppm: int) -> str:
+    """The style of a part that is so much of its whole."""
+    return f"width:{part_ppm // 10_000}.{part_ppm % 10_000:04}%"
+
+
 def bar(part_ppm: int, label: str, classes: str = "") -> None:
     """How much of a whole: a bar that says so to readers of the screen too."""
     with div(
         f"bar {classes}", role="progressbar", aria_label=label, aria_valuemin="0", aria_valuemax="100",
         aria_valuenow=str(part_ppm // 10_000), aria_valuetext=percent(part_ppm),
     ):  # fmt: skip
-        div("bar-fill").style(f"width:{part_ppm // 10_000}.{part_ppm % 10_000:04}%")
+        div("bar-fill", style=width(part_ppm))
 
 
 def facts(rows: Sequence[tuple[str, Cell]]) -> None:
@@ -159,21 +190,30 @@ class Column:
     wide: bool = False
 
 
-def table(label: str, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> Node:
-    """A table that turns into a list of cards on a narrow screen. Gives its body, for rows that come later."""
+def table(label: str, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> None:
+    """A table that turns into a list of cards on a narrow screen."""
+    with _table(label, columns), el("tbody"):
+        for row in rows:
+            table_row(columns, row)
+
+
+def growing_table(label: str, columns: Sequence[Column]) -> Live:
+    """A table that gets its rows later. Gives its body."""
+    with _table(label, columns):
+        return live("tbody")
+
+
+@contextmanager
+def _table(label: str, columns: Sequence[Column]) -> Iterator[None]:
     with div("table-box", tabindex="0", role="region", aria_label=label), el("table", "", "table"):
         el("caption", label, "unseen")
         with el("thead"), el("tr"):
             for column in columns:
                 el("th", column.title, "number" if column.number else "", scope="col")
-        body = el("tbody")
-    with body:
-        for row in rows:
-            table_row(columns, row)
-    return body
+        yield
 
 
-def table_row(columns: Sequence[Column], cells: Sequence[Cell]) -> Node:
+def table_row(columns: Sequence[Column], cells: Sequence[Cell]) -> Plain:
     row = el("tr")
     with row:
         for column, cell in zip(columns, cells, strict=True):
@@ -198,7 +238,7 @@ def empty(title: str, text: str, say: Speech, *, line: str = "", action: tuple[s
             button_link(action[0], action[1], "primary")
 
 
-def notice(tone: Tone, title: str, lines: Sequence[str] = (), *, role: str = "status") -> Node:
+def notice(tone: Tone, title: str, lines: Sequence[str] = (), *, role: str = "status") -> Plain:
     """A box that says something; gives it, for parts to be added."""
     box = div(f"notice tone-{tone}", role=role)
     with box:
@@ -209,20 +249,13 @@ def notice(tone: Tone, title: str, lines: Sequence[str] = (), *, role: str = "st
     return box
 
 
-@contextmanager
-def form(on_submit: Callable[[dict[str, str]], Any], classes: str = "") -> Iterator[Node]:
-    """A form whose fields arrive together, as text by name, when it is sent."""
-    made = el("form", "", f"form {classes}", autocomplete="off")
-    made.on(
-        "submit",
-        lambda event: on_submit({str(k): str(v) for k, v in event.args.items()}),
-        js_handler="(e) => { e.preventDefault(); emit(Object.fromEntries(new FormData(e.target))); }",
-    )
-    with made:
-        yield made
+def form(on_submit: Handler, classes: str = "", *, reset: bool = False) -> Plain:
+    """A form whose fields arrive together, as text by name, when it is sent; ``reset`` empties it then."""
+    attributes = {"autocomplete": "off", "data_reset": "" if reset else None}
+    return _acting("form", "", f"form {classes}", {"submit": on_submit}, attributes)
 
 
-def field(name: str, label: str, *, hint: str = "", tag: str = "input", text: str = "", **attributes: Any) -> Node:
+def field(name: str, label: str, *, hint: str = "", tag: str = "input", text: str = "", **attributes: Any) -> Plain:
     """A labelled field; ``text`` is what a textarea starts with."""
     with el("label", "", "field"):
         el("span", label, "field-label")
@@ -232,7 +265,7 @@ def field(name: str, label: str, *, hint: str = "", tag: str = "input", text: st
     return made
 
 
-def choice(name: str, label: str, options: Sequence[tuple[str, str]], chosen: str = "", **attributes: Any) -> Node:
+def choice(name: str, label: str, options: Sequence[tuple[str, str]], chosen: str = "", **attributes: Any) -> Plain:
     """A labelled choice among (value, text)."""
     with el("label", "", "field"):
         el("span", label, "field-label")
@@ -249,11 +282,14 @@ def tell(text: str, *, bad: bool = False) -> None:
 
 
 @contextmanager
-def dialog(title: str) -> Iterator[tuple[ui.dialog, Element]]:
-    """A box over the page with a title; gives the box and the row for its buttons, which stands last."""
-    with ui.dialog() as box, el("div", "", "dialog", role="document"):
+def dialog(title: str) -> Iterator[ui.dialog]:
+    """A box over the page with a title."""
+    with hold(ui.dialog) as box, div("dialog", role="document"):
         el("h2", title)
-        body = div("dialog-body")
-        actions = div("dialog-actions")
-        with body:
-            yield box, actions
+        with div("dialog-body"):
+            yield box
+
+
+def dialog_actions() -> Plain:
+    """The row for the buttons of a box, its last part."""
+    return div("dialog-actions")

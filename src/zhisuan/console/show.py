@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from zhisuan.base.text import Text
 from zhisuan.console.client import Api, ApiAway, ApiProblem, Connection
 from zhisuan.console.frame import frame
-from zhisuan.console.parts import Node, Tone, button_link, div, notice, tell
+from zhisuan.console.parts import Live, Tone, button_link, div, notice, place, tell
 from zhisuan.console.reader import Reader
 from zhisuan.console.session import Session, safe_return
 from zhisuan.console.speech import Speech
@@ -74,7 +74,7 @@ async def show(request: Request, connection: Connection, asked: Asked, build: Bu
     with frame(reader, asked.here, reader.say):
         if done:
             tell(str(done["text"]))
-        content = div("content")
+        content = place("content")
         with content:
             if asked.permissions and not reader.may(*asked.permissions):
                 _forbidden(reader)
@@ -93,7 +93,7 @@ async def show_public(request: Request, connection: Connection, asked: Asked, bu
         with contextlib.suppress(ApiProblem, ApiAway):
             reader = await _reader(connection, session)
     with frame(reader, asked.here, say):
-        content = div("content")
+        content = place("content")
         with content:
             await _built(request, say, build(Api(connection, session.language), say), content)
     return None
@@ -119,7 +119,7 @@ def _without_reader(request: Request, session: Session, error: ApiProblem | ApiA
     return None
 
 
-async def _built(request: Request, say: Speech, building: Awaitable[None], content: Node) -> None:
+async def _built(request: Request, say: Speech, building: Awaitable[None], content: Live) -> None:
     try:
         await building
     except ApiProblem as problem:

@@ -5,12 +5,13 @@ from typing import Any
 
 from zhisuan.base.money import decimal_text
 from zhisuan.console.format import du, memory, moment, share_ppm
-from zhisuan.console.parts import Node, Tone, bar, chip, div, el
+from zhisuan.console.parts import Tone, bar, chip, div, el
 from zhisuan.console.speech import Speech
 from zhisuan.console.text_models import Model
 from zhisuan.console.text_overview import Overview
 from zhisuan.console.text_supply import Supply
 from zhisuan.console.text_work import Work
+from zhisuan.console.tree import Plain
 
 WORKLOAD_TONES: dict[str, Tone] = {
     "pending": "wait", "placed": "wait", "starting": "run", "running": "run", "succeeded": "ok", "failed": "bad",
@@ -26,23 +27,23 @@ DEPLOYMENT_TONES: dict[str, Tone] = {
 OPEN_STATES = ("pending", "placed", "starting", "running")
 
 
-def workload_chip(state: str, say: Speech) -> Node:
+def workload_chip(state: str, say: Speech) -> Plain:
     return chip(say.named(Work.STATES, state), WORKLOAD_TONES.get(state, "off"))
 
 
-def lease_chip(state: str, say: Speech) -> Node:
+def lease_chip(state: str, say: Speech) -> Plain:
     return chip(say.named(Work.LEASE_STATES, state), LEASE_TONES.get(state, "off"))
 
 
-def site_chip(state: str, say: Speech) -> Node:
+def site_chip(state: str, say: Speech) -> Plain:
     return chip(say.named(Supply.STATES, state), SITE_TONES.get(state, "off"))
 
 
-def deployment_chip(state: str, say: Speech) -> Node:
+def deployment_chip(state: str, say: Speech) -> Plain:
     return chip(say.named(Model.STATES, state), DEPLOYMENT_TONES.get(state, "off"))
 
 
-def reach_chip(site: Mapping[str, Any], say: Speech) -> Node:
+def reach_chip(site: Mapping[str, Any], say: Speech) -> Plain:
     """Whether a site can be heard: a silence on top of its state."""
     if site["reachable"]:
         return chip(say(Supply.REACHABLE), "ok")

@@ -74,8 +74,8 @@ class RunningPlatform:
         return found
 
     def kill(self, *names: str) -> None:
-        """SIGKILL these parts, all at once."""
-        running = self.processes()
+        """SIGKILL these parts, all at once; one that is just being started again is waited for."""
+        running: dict[str, psutil.Process] = self.wait(lambda: set(names) <= set(found := self.processes()) and found, ", ".join(names))
         for name in names:
             with contextlib.suppress(psutil.NoSuchProcess):
                 running[name].kill()
@@ -88,12 +88,17 @@ class RunningPlatform:
         """The children end by themselves when the supervisor is gone; the database stays."""
         psutil.wait_procs([p for name, p in processes.items() if name not in ("up", "database")], timeout=30)
 
+    def ask_to_stop(self) -> None:
+        """What an operator does: SIGTERM, and wait for the end. Raises ``subprocess.TimeoutExpired`` after a minute."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(60)
+
     def stop(self) -> None:
         """Stop in good order, then make sure that nothing of this data directory is left."""
         if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(60)
+                self.ask_to_stop()
         for process in psutil.process_iter(["cmdline"]):
             if any(str(self.folder) in part for part in process.info["cmdline"] or ()) and process.pid != os.getpid():
                 with contextlib.suppress(psutil.NoSuchProcess):

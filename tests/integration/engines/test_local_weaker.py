@@ -50,7 +50,7 @@ out = {"isolation": report.isolation, "limits": report.limits, "problems": [p.co
 out["plain"] = run("a", "id -u; ls -d %(root)s /root/.ssh " + str(home) + "/engine 2>&1; ls /proc | grep -c '^[0-9]'; echo x > made; "
                    "chmod 000 made; mkdir deep && touch deep/f && chmod 000 deep; x=$(head -c 20000000 /dev/zero | tr '\\\\0' a); exit 3")
 out["stopped"] = run("b", "(setsid sleep 601 &); echo up; sleep 600", stop=True)
-out["bomb"] = run("c", "b() { b | b & }; b; sleep 1; echo lived; exit 0")
+out["bomb"] = run("c", "b() { b | b & }; b; while (( SECONDS < 2 )); do :; done; echo lived; exit 0")
 for lease, generation in engine.list():
     engine.remove(lease, generation)
 out["left"] = sorted(str(path) for path in (home / "engine").rglob("*") if path.is_file() and path.parent.name != "locks")

@@ -112,6 +112,14 @@ def test_no_line_begins_with_closing_punctuation() -> None:
     assert wrapped("中文字符，然后。继续", 8) == ["中文字", "符，然", "后。继续"]
 
 
+@pytest.mark.parametrize("text", ["The file {} is broken: it ends early.", "文件 {} 已损坏：提前结束。"])
+def test_a_path_is_never_cut(text: str) -> None:
+    path = "/var/lib/" + "a.long-name/" * 12 + "credentials.json"
+    lines = wrapped(text.format(path), 40)
+    assert sum(path in line for line in lines) == 1
+    assert all(width_of(line) <= 40 for line in lines if path not in line)
+
+
 def test_a_command_of_another_package_comes_by_its_entry_point(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     offer(monkeypatch, "zhisuan.cli.test_plugin:wave", wave)
     for name in ("up", "extra"):

@@ -16,6 +16,7 @@ from zhisuan.console.parts import (
     chip,
     choice,
     dialog,
+    dialog_actions,
     div,
     el,
     empty,
@@ -58,11 +59,11 @@ def _organisations(reader: Reader, items: Sequence[Found]) -> None:
     columns = (
         Column(say(Money.ORG_NAME), wide=True), Column(say(Money.ORG_KIND)), Column(f"{say(Money.CREATED)} ({ZONE})", number=True), Column(""),
     )  # fmt: skip
-    with card(say(Money.ORGANISATIONS)) as place:
-        table(say(Money.ORGANISATIONS), columns, [_organisation_row(reader, o, place) for o in items])
+    with card(say(Money.ORGANISATIONS)):
+        table(say(Money.ORGANISATIONS), columns, [_organisation_row(reader, o) for o in items])
 
 
-def _organisation_row(reader: Reader, org: Found, place: Any) -> list[Any]:
+def _organisation_row(reader: Reader, org: Found) -> list[Any]:
     say = reader.say
 
     def name() -> None:
@@ -73,10 +74,10 @@ def _organisation_row(reader: Reader, org: Found, place: Any) -> list[Any]:
     def actions() -> None:
         with div("row-actions"):
             if org["kind"] == "tenant":
-                button(say(Money.TOP_UP), lambda: _ask_top_up(reader, org, place), "small")
+                button(say(Money.TOP_UP), lambda: _ask_top_up(reader, org), "small")
                 button(say(Money.ISSUE), lambda: _issue(reader, org), "small")
             elif org["kind"] == "provider":
-                button(say(Money.PAYOUT), lambda: _ask_payout(reader, org, place), "small")
+                button(say(Money.PAYOUT), lambda: _ask_payout(reader, org), "small")
 
     return [name, say.named(Frame.KINDS, org["kind"]), moment(org["created_at"]), actions]
 
@@ -87,7 +88,7 @@ def fen_of(text: str) -> int | None:
     return int(found.group(1)) * 100 + int((found.group(2) or "0").ljust(2, "0")) if found else None
 
 
-def _ask_top_up(reader: Reader, org: Found, place: Any) -> None:
+def _ask_top_up(reader: Reader, org: Found) -> None:
     say = reader.say
 
     async def go(sent: dict[str, str]) -> Json:
@@ -99,10 +100,10 @@ def _ask_top_up(reader: Reader, org: Found, place: Any) -> None:
         choice("channel", say(Money.CHANNEL), [(name, say(text)) for name, text in Money.CHANNELS.items()], "bank_transfer")
         field("reference", say(Money.REFERENCE), required=True, maxlength="100")
 
-    _ask_money(reader, place, say(Money.TOP_UP_TITLE, name=org["name"]), say(Money.TOP_UP_TEXT), fields, go)
+    _ask_money(reader, say(Money.TOP_UP_TITLE, name=org["name"]), say(Money.TOP_UP_TEXT), fields, go)
 
 
-def _ask_payout(reader: Reader, org: Found, place: Any) -> None:
+def _ask_payout(reader: Reader, org: Found) -> None:
     say = reader.say
 
     async def go(sent: dict[str, str]) -> Json:
@@ -113,13 +114,13 @@ def _ask_payout(reader: Reader, org: Found, place: Any) -> None:
         field("amount", say(Money.AMOUNT_YUAN), required=True, inputmode="decimal", pattern=r"\d{1,9}(\.\d{1,2})?")
         field("reference", say(Money.REFERENCE), required=True, maxlength="100")
 
-    _ask_money(reader, place, say(Money.PAYOUT_TITLE, name=org["name"]), say(Money.PAYOUT_TEXT), fields, go)
+    _ask_money(reader, say(Money.PAYOUT_TITLE, name=org["name"]), say(Money.PAYOUT_TEXT), fields, go)
 
 
-def _ask_money(reader: Reader, place: Any, title: str, text: str, fields: Any, send: Any) -> None:
+def _ask_money(reader: Reader, title: str, text: str, fields: Any, send: Any) -> None:
     """A box that records money; what was recorded is said exactly as the platform answers."""
     say = reader.say
-    with place, dialog(title) as (box, actions):
+    with dialog(title) as box:
         el("p", text, "muted")
 
         async def go(sent: dict[str, str]) -> None:
@@ -134,10 +135,9 @@ def _ask_money(reader: Reader, place: Any, title: str, text: str, fields: Any, s
                 amount = yuan(int(answer["amount_ucny"])) if "amount_ucny" in answer else fen(int(answer["amount_fen"]))
                 tell(say(Money.RECORDED, amount=amount))
 
-        with form(go) as made_form:
+        with form(go):
             fields()
-            actions.move(made_form)
-            with actions:
+            with dialog_actions():
                 button(say(Frame.CANCEL_DIALOG), box.close)
                 el("button", say(Money.RECORD), "button primary", type="submit")
     box.open()

@@ -23,7 +23,7 @@ from zhisuan.console.format import (
 from zhisuan.console.pages.months import month_picker
 from zhisuan.console.pages.overview_supply import checks_card
 from zhisuan.console.pages.purse import wallet_card
-from zhisuan.console.parts import Column, card, div, el, empty, facts, link, local, stat, table
+from zhisuan.console.parts import Column, card, div, el, empty, facts, link, local, stat, table, width
 from zhisuan.console.reader import Reader
 from zhisuan.console.speech import Speech
 from zhisuan.console.text_frame import Frame
@@ -79,7 +79,7 @@ def _purses(say: Speech, bill: Found) -> None:
             for name in PURSES:
                 ppm = share_ppm(int(purses[name]["quantity_udu"]), whole)
                 if ppm:
-                    div(f"stacked-part purse-{name}").style(f"width:{ppm // 10_000}.{ppm % 10_000:04}%")
+                    div(f"stacked-part purse-{name}", style=width(ppm))
         columns = (
             Column(say(Money.PAID_BY)), Column(say(Money.QUANTITY), number=True), Column("%", number=True),
             Column(say(Money.CASH_YUAN), number=True), Column(say(Money.VALUE_YUAN), number=True),

@@ -3,7 +3,7 @@
 from zhisuan.console.client import ApiAway, ApiProblem
 from zhisuan.console.format import count
 from zhisuan.console.gateway import GatewayAway, GatewayRefused, chat
-from zhisuan.console.parts import Node, button, card, copy_button, div, el, field, form, notice, tell
+from zhisuan.console.parts import Live, button, card, copy_button, div, el, field, form, live, notice, place, tell
 from zhisuan.console.reader import Reader
 from zhisuan.console.session import Session
 from zhisuan.console.text_frame import Frame
@@ -23,7 +23,7 @@ class ChatBox:
         self._said: list[dict[str, str]] = []
         self._busy = False
         with card(reader.say(Model.CHAT)):
-            self._box = div("chat")
+            self._box = place("chat")
 
     def serve(self, base_url: str | None) -> None:
         """Say where the model is served now; None while it is not."""
@@ -76,20 +76,19 @@ class ChatBox:
             with notice("run", say(Model.KEY_MADE)), div("command"):
                 el("code", fresh_key, "secret")
                 copy_button(fresh_key, say(Frame.COPY))
-        self._turns = div("turns", role="log", aria_live="polite", aria_label=say(Model.CHAT))
+        self._turns = place("turns", role="log", aria_live="polite", aria_label=say(Model.CHAT))
         for turn in self._said:
             self._bubble(turn["role"], turn["content"])
-        with form(self._send, "chat-form") as made:
+        with form(self._send, "chat-form", reset=True):
             el("input", "", "input", name="text", aria_label=say(Model.SAY), placeholder=say(Model.SAY), required=True,
                maxlength="2000", autocomplete="off")  # fmt: skip
             el("button", say(Model.SEND), "button primary", type="submit")
-        made.on("submit", js_handler="(e) => setTimeout(() => e.target.reset())")
         button(say(Model.FORGET_KEY), self._forget_key, "small")
 
-    def _bubble(self, role: str, text: str) -> Node:
+    def _bubble(self, role: str, text: str) -> Live:
         with self._turns, div(f"turn turn-{role}"):
             el("span", self._reader.say(Model.YOU) if role == "user" else self._model, "hint")
-            return el("p", text, "turn-text")
+            return live("p", text, "turn-text")
 
     async def _send(self, sent: dict[str, str]) -> None:
         text, key, base_url = sent["text"].strip(), Session().model_key, self._base_url
@@ -103,7 +102,7 @@ class ChatBox:
         finally:
             self._busy = False
 
-    async def _answer(self, base_url: str, key: str, shown: Node) -> None:
+    async def _answer(self, base_url: str, key: str, shown: Live) -> None:
         say = self._reader.say
         whole, counted = "", ""
         try:

@@ -7,16 +7,20 @@ from zhisuan.console.client import ApiAway, ApiProblem
 from zhisuan.console.format import ZONE, count, du, du_unit, fen, moment, yuan
 from zhisuan.console.parts import (
     Column,
-    Node,
+    Live,
     button,
     button_link,
     card,
     chip,
     div,
     el,
+    growing_table,
     ident,
     link,
+    live,
+    live_button,
     local,
+    place,
     stat,
     table,
     table_row,
@@ -50,20 +54,18 @@ async def build(reader: Reader, invoice_id: str) -> None:
         stat(say(Money.MONTH), found["month"], say(Money.PERIOD, start=moment(found["from_at"]), end=moment(found["to_at"])))
         day, _, time = moment(found["issued_at"]).partition(" ")
         stat(say(Money.ISSUED), day, f"{time} ({ZONE})")
+    below: list[Live] = []
     with card(say(Money.LINES)):
         columns = (
             Column(say(Money.LINE), number=True), Column(say(Money.WHAT), wide=True), Column(say(Money.KIND)),
             Column(say(Money.QUANTITY), number=True), Column(say(Money.VALUE_YUAN), number=True), Column(say(Money.AMOUNT), number=True),
             Column(""),
         )  # fmt: skip
-        body = table(say(Money.LINES), columns, [])
-    below = div(aria_live="polite")
-    with body:
-        for line in found["lines"]:
-            table_row(columns, _line_row(reader, line, below))
+        table(say(Money.LINES), columns, [_line_row(reader, line, below) for line in found["lines"]])
+    below.append(place(aria_live="polite"))
 
 
-def _line_row(reader: Reader, line: Found, below: Node) -> list[Any]:
+def _line_row(reader: Reader, line: Found, below: list[Live]) -> list[Any]:
     say = reader.say
 
     def what() -> None:
@@ -89,7 +91,7 @@ def _line_row(reader: Reader, line: Found, below: Node) -> list[Any]:
 
     def act() -> None:
         if line["kind"] != "pack":
-            button(say(Money.SHOW_CHARGES), lambda: _show_charges(reader, line, below), "small")
+            button(say(Money.SHOW_CHARGES), lambda: _show_charges(reader, line, below[0]), "small")
 
     return [
         str(line["number"]), what, kind, du(int(line["quantity_udu"])), yuan(int(line["value_ucny"])), money,
@@ -97,16 +99,17 @@ def _line_row(reader: Reader, line: Found, below: Node) -> list[Any]:
     ]  # fmt: skip
 
 
-async def _show_charges(reader: Reader, line: Found, below: Node) -> None:
+async def _show_charges(reader: Reader, line: Found, below: Live) -> None:
     say = reader.say
     below.clear()
-    with below, card(say(Money.CHARGES_OF, number=line["number"], title=say.words(line["title"]))) as head:
+    with below, card(say(Money.CHARGES_OF, number=line["number"], title=say.words(line["title"]))):
         columns = (
             Column(f"{say(Money.AT)} ({ZONE})", number=True), Column(say(Money.RULE), wide=True), Column(say(Money.QUANTITY), number=True),
             Column(say(Money.CASH_YUAN), number=True), Column(say(Money.PAID_BY)), Column(say(Money.TRACE)),
         )  # fmt: skip
-        body = table(say(Money.CHARGES), columns, [])
-        more = button(say(Money.MORE), kind="small")
+        body = growing_table(say(Money.CHARGES), columns)
+        nothing = live("p", "", "muted")
+        more = live_button(say(Money.MORE), lambda: load(), "small")
     cursor: list[str | None] = [None]
 
     async def load() -> None:
@@ -120,11 +123,9 @@ async def _show_charges(reader: Reader, line: Found, below: Node) -> None:
             for charge in page["items"]:
                 table_row(columns, _charge_row(reader, charge))
         more.set_visibility(cursor[0] is not None)
-        if not page["items"] and not body.default_slot.children:
-            with head:
-                el("span", say(Money.NO_CHARGES), "note")
+        if not body.default_slot.children:
+            nothing.set_text(say(Money.NO_CHARGES))
 
-    more.on("click", load, args=[])
     await load()
 
 

@@ -9,7 +9,22 @@ from zhisuan.base.money import decimal_text
 from zhisuan.console.client import ApiAway, ApiProblem
 from zhisuan.console.format import du, price, yuan
 from zhisuan.console.pages.placement import candidates_table, rejected_list
-from zhisuan.console.parts import Node, button, card, chip, command, div, el, facts, field, form, link, local, notice
+from zhisuan.console.parts import (
+    Live,
+    button,
+    card,
+    chip,
+    command,
+    div,
+    el,
+    facts,
+    field,
+    form,
+    link,
+    local,
+    notice,
+    place,
+)
 from zhisuan.console.reader import Reader
 from zhisuan.console.text_frame import Frame
 from zhisuan.console.text_work import Work
@@ -53,13 +68,13 @@ async def build(reader: Reader) -> None:
             field("file", say(Work.YAML), hint=say(Work.YAML_HINT), tag="textarea", text=JOB, rows="18", spellcheck="false",
                   required=True, maxlength="300000")  # fmt: skip
             el("button", say(Work.QUOTE), "button primary", type="submit")
-        answer = div("column-side", aria_live="polite")
+        answer = place("column-side", aria_live="polite")
     with answer, card(say(Work.QUOTE_TITLE)):
         el("p", say(Work.QUOTE_FIRST), "muted")
         command("zhisuan launch job.yaml", say)
 
 
-async def _quote(reader: Reader, file: str, answer: Node) -> None:
+async def _quote(reader: Reader, file: str, answer: Live) -> None:
     try:
         found = await reader.api.post("/quotes", {"file": file})
     except ApiProblem as problem:
@@ -75,14 +90,14 @@ async def _quote(reader: Reader, file: str, answer: Node) -> None:
         _quoted(reader, file, found, answer)
 
 
-def _wrong(reader: Reader, problem: ApiProblem, answer: Node) -> None:
+def _wrong(reader: Reader, problem: ApiProblem, answer: Live) -> None:
     answer.clear()
     with answer, notice("bad", problem.detail, [problem.remedy], role="alert"), el("ul", "", "problems"):
         for line in problem.field_lines(reader.say):
             el("li", line)
 
 
-def _quoted(reader: Reader, file: str, found: Mapping[str, Any], answer: Node) -> None:
+def _quoted(reader: Reader, file: str, found: Mapping[str, Any], answer: Live) -> None:
     say = reader.say
     with card(say(Work.QUOTE_TITLE), note=say(Work.QUOTE_BOOK, version=found["price_book_version"])):
         fits = bool(found["candidates"])
@@ -103,7 +118,7 @@ def _quoted(reader: Reader, file: str, found: Mapping[str, Any], answer: Node) -
         button(say(Work.LAUNCH_NOW), lambda: _launch(reader, file, answer), "primary")
 
 
-async def _launch(reader: Reader, file: str, answer: Node) -> None:
+async def _launch(reader: Reader, file: str, answer: Live) -> None:
     try:
         made = await reader.api.post("/workloads", {"file": file})
     except ApiProblem as problem:

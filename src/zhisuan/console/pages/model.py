@@ -15,6 +15,7 @@ from zhisuan.console.parts import (
     code_block,
     copy_button,
     dialog,
+    dialog_actions,
     div,
     el,
     empty,
@@ -24,6 +25,7 @@ from zhisuan.console.parts import (
     ident,
     link,
     local,
+    place,
     table,
     tell,
 )
@@ -71,9 +73,9 @@ class _Page:
                 el("p", found["description"], "muted")
         with div("columns"):
             with div("column-main"):
-                self.served = div()
+                self.served = place()
                 self._versions()
-                self.code = div()
+                self.code = place()
             with div("column-side"):
                 self.chat = ChatBox(self.reader, self.name)
         self._refresh()
@@ -175,7 +177,7 @@ class _Page:
 
     def _ask_deploy(self, version: Found) -> None:
         say = self.reader.say
-        with dialog(say(Model.DEPLOY_TITLE, number=version["number"])) as (box, actions):
+        with dialog(say(Model.DEPLOY_TITLE, number=version["number"])) as box:
             el("p", say(Model.DEPLOY_TEXT), "muted")
 
             async def go(sent: dict[str, str]) -> None:
@@ -190,19 +192,18 @@ class _Page:
                     self._refresh()
                     self.timer.activate()
 
-            with form(go) as made:
+            with form(go):
                 with div("field-row"):
                     field("cpus", say(Model.CPUS), type="number", min="1", max="1024", required=True, value="1")
                     field("memory", say(Model.MEMORY_GIB), type="number", min="1", max="16384", required=True, value="2")
-                actions.move(made)
-                with actions:
+                with dialog_actions():
                     button(say(Frame.CANCEL_DIALOG), box.close)
                     el("button", say(Model.DEPLOY), "button primary", type="submit")
         box.open()
 
     def _ask_stop(self, found: Found) -> None:
         say = self.reader.say
-        with self.served, dialog(say(Model.STOP_TITLE, name=self.name)) as (box, actions):
+        with self.served, dialog(say(Model.STOP_TITLE, name=self.name)) as box:
             el("p", say(Model.STOP_TEXT))
 
             async def go() -> None:
@@ -212,7 +213,7 @@ class _Page:
                     await self.load()
                     self._refresh()
 
-            with actions:
+            with dialog_actions():
                 button(say(Model.KEEP), box.close)
                 button(say(Model.STOP), go, "danger")
         box.open()

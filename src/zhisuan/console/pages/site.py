@@ -14,6 +14,7 @@ from zhisuan.console.parts import (
     card,
     chip,
     dialog,
+    dialog_actions,
     div,
     el,
     empty,
@@ -22,6 +23,7 @@ from zhisuan.console.parts import (
     link,
     local,
     notice,
+    place,
     table,
     tell,
 )
@@ -51,7 +53,7 @@ class _Page:
     def __init__(self, reader: Reader, found: Found) -> None:
         self.reader = reader
         self.found = found
-        self.box = div()
+        self.box = place()
 
     def build(self) -> None:
         say, found = self.reader.say, self.found
@@ -60,7 +62,7 @@ class _Page:
             with div("page-head"):
                 with div("crumbs"):
                     link(say(Supply.ALL), "/sites")
-                with div("title-row") as self.head:
+                with div("title-row"):
                     el("h1", found["name"])
                     site_chip(found["state"], say)
                     reach_chip(found, say)
@@ -199,7 +201,7 @@ class _Page:
 
     def _ask(self, name: str, title: Text, text: Text, kind: Any) -> None:
         say = self.reader.say
-        with self.head, dialog(say(Supply.SURE, action=say(title), name=self.found["name"])) as (box, actions):
+        with self.box, dialog(say(Supply.SURE, action=say(title), name=self.found["name"])) as box:
             el("p", say(text))
 
             async def go() -> None:
@@ -212,7 +214,7 @@ class _Page:
                     tell(say(Supply.DONE))
                     self.build()
 
-            with actions:
+            with dialog_actions():
                 button(say(Supply.BACK), box.close)
                 button(say(title), go, kind)
         box.open()
@@ -226,5 +228,5 @@ class _Page:
             made.append(await self.reader.api.post(f"/sites{local(self.found['id'])}/join-tokens"))
 
         if await attempt(work(), self.reader.say):
-            await show_join(self.reader, self.head, made[0], local("sites", self.found["id"]))
+            await show_join(self.reader, made[0], local("sites", self.found["id"]))
 

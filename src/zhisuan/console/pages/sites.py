@@ -19,6 +19,7 @@ from zhisuan.console.parts import (
     choice,
     command,
     dialog,
+    dialog_actions,
     div,
     el,
     empty,
@@ -54,11 +55,11 @@ def register(web: App, connection: Connection) -> None:
 async def _build(reader: Reader, cursor: str) -> None:
     say = reader.say
     page = await reader.api.get("/sites", limit=LIMIT, cursor=cursor or None)
-    with div("page-head") as head:
+    with div("page-head"):
         el("h1", say(Frame.SITES))
         div("spacer")
         if reader.may("provider:site:write"):
-            button(say(Supply.NEW), lambda: _ask_new(reader, head), "primary")
+            button(say(Supply.NEW), lambda: _ask_new(reader), "primary")
     with card():
         if page["items"]:
             columns = (
@@ -106,9 +107,9 @@ def pue_milli(text: str) -> int | None:
     return milli if 1000 <= milli <= 3000 else None
 
 
-def _ask_new(reader: Reader, place: Any) -> None:
+def _ask_new(reader: Reader) -> None:
     say = reader.say
-    with place, dialog(say(Supply.NEW)) as (box, actions):
+    with dialog(say(Supply.NEW)) as box:
 
         async def go(sent: dict[str, str]) -> None:
             milli = pue_milli(sent["pue"])
@@ -123,28 +124,27 @@ def _ask_new(reader: Reader, place: Any) -> None:
 
             if await attempt(work(), say):
                 box.close()
-                await show_join(reader, place, made[0], local("sites", made[0]["site"]["id"]))
+                await show_join(reader, made[0], local("sites", made[0]["site"]["id"]))
 
-        with form(go) as made_form:
+        with form(go):
             field("name", say(Supply.NAME), required=True, maxlength="60")
             regions = sorted(Supply.REGIONS.items(), key=lambda r: say(r[1]))
             choice("region", say(Supply.REGION), [(code, f"{say(text)} ({code})") for code, text in regions], "CN-AH")
             field("pue", say(Supply.PUE), hint=say(Supply.PUE_HINT), required=True, value="1.42", inputmode="decimal")
-            actions.move(made_form)
-            with actions:
+            with dialog_actions():
                 button(say(Frame.CANCEL_DIALOG), box.close)
                 el("button", say(Supply.CREATE), "button primary", type="submit")
     box.open()
 
 
-async def show_join(reader: Reader, place: Any, made: Json, then: str) -> None:
+async def show_join(reader: Reader, made: Json, then: str) -> None:
     """The command that makes a machine join, once."""
     say = reader.say
     url = str((await reader.api.get("/platform"))["console_url"])
-    with place, dialog(say(Supply.JOIN_TITLE)) as (box, actions):
+    with dialog(say(Supply.JOIN_TITLE)) as box:
         el("p", say(Supply.JOIN_TEXT, at=moment_zoned(made["expires_at"])))
         command(f"zhisuan site join {url} --token {made['join_token']}", say)
-        with actions:
+        with dialog_actions():
             button(say(Frame.CANCEL_DIALOG), lambda: ui.navigate.to(then), "primary")
     box.props("persistent")
     box.open()

@@ -24,17 +24,22 @@ from zhisuan.console.parts import (
     card,
     code_block,
     dialog,
+    dialog_actions,
     div,
     el,
     facts,
     ident,
     link,
+    live,
+    live_button,
     local,
+    place,
     tell,
 )
 from zhisuan.console.reader import Reader
 from zhisuan.console.show import attempt, titled
 from zhisuan.console.text_work import Work
+from zhisuan.console.tree import hold
 from zhisuan.console.watching import Watch
 from zhisuan.console.wording import OPEN_STATES, resources_text, workload_chip
 
@@ -70,20 +75,20 @@ class _Page:
         with div("page-head"):
             with div("crumbs"):
                 link(say(Work.TO_LIST), "/workloads")
-            self.head = div("title-row")
-        self.progress = div()
+            self.head = place("title-row")
+        self.progress = place()
         with div("columns"):
             with div("column-main"):
                 self._log_card()
-                self.placement = div()
-                self.leases = div()
-                self.artefacts = div()
+                self.placement = place()
+                self.leases = place()
+                self.artefacts = place()
                 with card(say(Work.FILE)):
                     code_block(str(self.found["file"]), say, say(Work.FILE))
             with div("column-side"):
-                self.summary = div()
-                self.cost = div()
-                self.timeline = div()
+                self.summary = place()
+                self.cost = place()
+                self.timeline = place()
 
     async def fill_all(self) -> None:
         """Build every part from what the platform says now."""
@@ -99,7 +104,7 @@ class _Page:
         why, artefacts = answers.get("why"), answers.get("artefacts")
         self._fill_head()
         self._fill_progress()
-        for place, make in (
+        for part, make in (
             (self.summary, self._summary),
             (self.placement, lambda: placement_card(reader, found["placement"], why)),
             (self.leases, lambda: leases_card(reader, found["leases"])),
@@ -107,8 +112,8 @@ class _Page:
             (self.timeline, lambda: timeline_card(reader, found["events"])),
             (self.artefacts, lambda: artefacts_card(reader, found, artefacts)),
         ):
-            place.clear()
-            with place:
+            part.clear()
+            with part:
                 make()
 
     def _fill_head(self) -> None:
@@ -166,12 +171,12 @@ class _Page:
                 el("p", say(Work.LOG_NOT_YOURS), "muted")
                 return
             with head:
-                self.link_state = el("span", "", "note", aria_live="polite")
+                self.link_state = live("span", "", "note", aria_live="polite")
                 div("spacer")
                 button(say(Work.FOLLOW), lambda: self.log.follow(True), "small")
-                self.pause_button = button(say(Work.PAUSE), self._pause, "small")
+                self.pause_button = live_button(say(Work.PAUSE), self._pause, "small")
                 link(say(Work.DOWNLOAD), self.path + "/log.txt", "button small", download="")
-            self.log = LogView(say(Work.LOG), say(Work.LOG_EMPTY), say(Work.LOG_CUT))
+            self.log = hold(lambda: LogView(say(Work.LOG), say(Work.LOG_EMPTY), say(Work.LOG_CUT)))
 
     def follow(self) -> None:
         """Follow the platform's events for as long as somebody has this page open."""
@@ -239,7 +244,7 @@ class _Page:
 
     def _ask_cancel(self) -> None:
         say = self.reader.say
-        with self.head, dialog(say(Work.CANCEL_TITLE, name=self.found["name"])) as (box, actions):
+        with self.head, dialog(say(Work.CANCEL_TITLE, name=self.found["name"])) as box:
             el("p", say(Work.CANCEL_TEXT))
 
             async def go() -> None:
@@ -249,7 +254,7 @@ class _Page:
                     await self.load()
                     await self.fill_all()
 
-            with actions:
+            with dialog_actions():
                 button(say(Work.KEEP), box.close)
                 button(say(Work.CANCEL_YES), go, "danger")
         box.open()

@@ -6,7 +6,22 @@ from typing import Any
 from nicegui import ui
 
 from zhisuan.console.format import ZONE, bytes_text, count, du, du_unit, duration, moment, yuan
-from zhisuan.console.parts import Column, button, card, dialog, div, el, facts, field, form, ident, link, local, table
+from zhisuan.console.parts import (
+    Column,
+    button,
+    card,
+    dialog,
+    dialog_actions,
+    div,
+    el,
+    facts,
+    field,
+    form,
+    ident,
+    link,
+    local,
+    table,
+)
 from zhisuan.console.reader import Reader
 from zhisuan.console.show import attempt
 from zhisuan.console.text_frame import Frame
@@ -127,7 +142,7 @@ def _artefact_row(workload: Found, artefact: Found) -> list[Any]:
 
 def _ask_register(reader: Reader, workload: Found) -> None:
     say = reader.say
-    with dialog(say(Work.REGISTER)) as (box, actions):
+    with dialog(say(Work.REGISTER)) as box:
         el("p", say(Work.REGISTER_TEXT), "muted")
 
         async def go(sent: dict[str, str]) -> None:
@@ -139,12 +154,11 @@ def _ask_register(reader: Reader, workload: Found) -> None:
                 box.close()
                 ui.navigate.to(local("models", name))
 
-        with form(go) as made:
+        with form(go):
             field("model", say(Work.MODEL_NAME), required=True, maxlength="63")
             field("path", say(Work.MODEL_PATH), required=True, value="model", maxlength="200")
             field("evaluation", say(Work.EVALUATION_PATH), value="evaluation.json", maxlength="200")
-            actions.move(made)
-            with actions:
+            with dialog_actions():
                 button(say(Frame.CANCEL_DIALOG), box.close)
                 el("button", say(Work.REGISTER), "button primary", type="submit")
     box.open()
