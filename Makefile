@@ -21,6 +21,7 @@ quickstart: install torch ## one real order, all the way through, on this machin
 
 test: dev torch ## all tests: unit, integration, browser (what CI runs)
 	@sh scripts/system-packages.sh bubblewrap chromium fonts-noto-cjk
+	@sh scripts/ray_env.sh $(BIN)/python
 	@$(MAKE) --no-print-directory check
 	$(BIN)/pytest -q -n 2 --dist worksteal
 
@@ -39,6 +40,7 @@ format: dev ## format the code
 
 bench: dev torch ## measure; writes build/bench.json (docs/benchmarks.md says how to read it)
 	@sh scripts/system-packages.sh bubblewrap || true
+	@sh scripts/ray_env.sh $(BIN)/python
 	$(BIN)/python -m bench
 
 docs: dev ## generate the reference pages from the code
@@ -48,6 +50,7 @@ lock: dev ## pin the dependencies anew, with hashes
 	$(BIN)/uv pip compile -q --generate-hashes --no-header --no-annotate --universal --python-version 3.11 pyproject.toml -o requirements/base.txt
 	$(BIN)/uv pip compile -q --generate-hashes --no-header --no-annotate --universal --python-version 3.11 pyproject.toml --extra train --no-emit-package torch -c requirements/base.txt -o requirements/train.txt
 	$(BIN)/uv pip compile -q --generate-hashes --no-header --no-annotate --universal --python-version 3.11 pyproject.toml --extra dev --extra train --no-emit-package torch -c requirements/base.txt -o requirements/dev.txt
+	echo 'ray[default]>=2.60' | $(BIN)/uv pip compile -q --generate-hashes --no-header --no-annotate --universal --python-version 3.11 - -o requirements/ray.txt
 
 install: $(STAMPS)/base ## the environment that runs the platform
 dev: $(STAMPS)/dev ## the environment that tests it

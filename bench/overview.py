@@ -103,11 +103,11 @@ FILL = (
          '{"cpus_milli": 1000, "memory_mib": 1024, "accelerators": []}', '', 'quo_bench', :usr, :start + i * CAST(:step AS interval),
          :start + i * CAST(:step AS interval), :start + i * CAST(:step AS interval) + interval '5 minutes', 1, 3, 0, 'completed'
        FROM generate_series(1, :n) i""",
-    """INSERT INTO execution_lease (id, workload_id, generation, org_id, site_id, provider_id, node_id, placement_id, quote_id,
-         state, desired, offer, rate_udu_per_hour, power_milliwatts, pue_milli, region, offered_at, active_from, active_to,
+    """INSERT INTO execution_lease (id, workload_id, generation, org_id, site_id, provider_id, node_ids, placement_id, quote_id,
+         state, desired, term_seconds, offer, rate_udu_per_hour, power_milliwatts, pue_milli, region, offered_at, active_from, active_to,
          closed_at, exit_code, cpu_milliseconds, memory_peak_bytes)
-       SELECT 'lea_' || lpad(i::text, 26, '0'), 'job_' || lpad(i::text, 26, '0'), 1, :org, 'site_bench', :org, 'node_bench',
-         'plc_bench', 'quo_bench', 'closed', 'run', '{}', 25000, 5000, 1400, 'CN-AH', at, at, at + interval '5 minutes',
+       SELECT 'lea_' || lpad(i::text, 26, '0'), 'job_' || lpad(i::text, 26, '0'), 1, :org, 'site_bench', :org, '["node_bench"]',
+         'plc_bench', 'quo_bench', 'closed', 'run', 7200, '{}', 25000, 5000, 1400, 'CN-AH', at, at, at + interval '5 minutes',
          at + interval '5 minutes', 0, 0, 0
        FROM (SELECT i, date_trunc('minute', :start + i * CAST(:step AS interval)) AS at FROM generate_series(1, :n) i) x""",
     """INSERT INTO usage_window (source, id, org_id, lease_id, generation, minute, start_at, end_at, seconds, quantity_udu,

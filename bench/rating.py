@@ -51,8 +51,8 @@ def make_order(database: Database) -> list[str]:
             quote = catalog.make_quote(tx, ORG, [ShapeItem("nvidia-a100-sxm4-80g", "accelerator", 1000)])
             tx.session.add(
                 Lease(
-                    id=lease_id, workload_id=lease_id, generation=1, org_id=ORG, site_id=SITE, provider_id=ORG, node_id="node",
-                    placement_id="plc", quote_id=quote.id, state="active", desired="run", offer={}, region="cn",
+                    id=lease_id, workload_id=lease_id, generation=1, org_id=ORG, site_id=SITE, provider_id=ORG, node_ids=["node"],
+                    placement_id="plc", quote_id=quote.id, state="active", desired="run", term_seconds=7200, offer={}, region="cn",
                     rate_udu_per_hour=quote.rate_udu_per_hour, power_milliwatts=1, pue_milli=1000, offered_at=START,
                     active_from=START, cpu_milliseconds=0, memory_peak_bytes=0,
                 )

@@ -18,7 +18,7 @@ from zhisuan.execution.placing import Placed, place
 from zhisuan.execution.snapshot import class_facts, take_snapshot
 from zhisuan.ledger import service as ledger
 from zhisuan.placement.rules import class_ids_named, plan
-from zhisuan.placement.types import ClassFacts, Need, Plan, Snapshot
+from zhisuan.placement.types import Candidate, ClassFacts, Need, Plan, Snapshot
 from zhisuan.workload import service as workloads
 from zhisuan.workload.spec import WorkloadSpec
 from zhisuan.workload.tables import Workload
@@ -44,7 +44,7 @@ def market_of(tx: Tx) -> Market:
 
 
 def need_of(spec: WorkloadSpec) -> Need:
-    return Need(spec.cpus_milli, spec.memory_mib, spec.accelerators)
+    return Need(spec.cpus_milli, spec.memory_mib, spec.accelerators, spec.num_nodes)
 
 
 def snapshot_of(tx: Tx, market: Market, ttl: timedelta) -> Snapshot:
@@ -90,18 +90,34 @@ def checked_plan(snapshot: Snapshot, spec: WorkloadSpec) -> Plan:
 def shape_for(made: Plan, spec: WorkloadSpec, market: Market) -> tuple[ShapeItem, ...]:
     """What is priced: the shares of the best candidate; while none is free, the cheapest class that has the name."""
     if made.chosen is not None:
-        return tuple(
-            ShapeItem(class_id=s.class_id, kind="cpu" if s.kind == "cpu" else "accelerator", amount=s.amount)
-            for s in made.chosen.shares
-            if s.kind != "memory"
-        )
+        return _shape_of(made.chosen)
     classes = {c.class_id: c for c in market.classes}
-    items = [ShapeItem(class_id="cpu-core", kind="cpu", amount=spec.cpus_milli)]
+    items = [ShapeItem(class_id="cpu-core", kind="cpu", amount=spec.cpus_milli * spec.num_nodes)]
     for name, count in spec.accelerators:
         named = [classes[i] for i in class_ids_named(name, classes)]
         rated = [(c.rate_udu_per_hour, c.class_id) for c in named if c.rate_udu_per_hour is not None]
-        items.append(ShapeItem(class_id=min(rated)[1], kind="accelerator", amount=count * 1000))
+        items.append(ShapeItem(class_id=min(rated)[1], kind="accelerator", amount=count * 1000 * spec.num_nodes))
     return tuple(items)
+
+
+def _shape_of(candidate: Candidate) -> tuple[ShapeItem, ...]:
+    return tuple(
+        ShapeItem(s.class_id, "cpu" if s.kind == "cpu" else "accelerator", s.amount, s.factor_ppm)
+        for s in candidate.shares
+        if s.kind != "memory"
+    )
+
+
+def _place_at_its_price(tx: Tx, workload: Workload, made: Plan) -> Placed:
+    """Place it; a place whose devices are worth less than what was quoted is charged at a quote of its own, never at a higher
+    one than the tenant has seen."""
+    placed = place(tx, workload, made)
+    if placed.lease is not None and placed.candidate is not None:
+        quoted = catalog.get_quote(tx.session, workload.quote_id)
+        if placed.lease.rate_udu_per_hour < quoted.rate_udu_per_hour:
+            quote = catalog.make_quote(tx, workload.org_id, _shape_of(placed.candidate))
+            workload.quote_id = placed.lease.quote_id = quote.id
+    return placed
 
 
 def launch(
@@ -125,7 +141,7 @@ def launch(
     workload = workloads.create(
         tx, org_id=org_id, project_id=project_id, spec=spec, file=file, quote_id=quote.id, by=by, stored=stored
     )
-    return workload, place(tx, workload, made)
+    return workload, _place_at_its_price(tx, workload, made)
 
 
 def placeable(tx: Tx, ttl: timedelta) -> list[str]:
@@ -160,7 +176,7 @@ def place_waiting(tx: Tx, workload_id: str, ttl: timedelta) -> bool:
     if workload is None:
         return False
     made = plan(snapshot_of(tx, market_of(tx), ttl), need_of(WorkloadSpec.from_dict(workload.spec)))
-    return made.chosen is not None and place(tx, workload, made).lease is not None
+    return made.chosen is not None and _place_at_its_price(tx, workload, made).lease is not None
 
 
 def unfunded(tx: Tx) -> list[str]:

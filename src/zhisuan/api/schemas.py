@@ -112,7 +112,48 @@ class NodeView(Answer):
     devices: list[DeviceView]
 
 
+class OfferView(Answer):
+    """Whether the devices are offered now, and why not; ``next_open`` and ``until`` where they are known."""
+
+    offered: bool
+    reason: Words | None
+    next_open: datetime | None
+    until: datetime | None
+    zone: str
+    windows: list[dict[str, Any]]
+
+
+class RecallView(Answer):
+    """A recall under way: ``announced``, ``stopping`` (its work has been told) or ``held`` (nothing runs there)."""
+
+    id: str
+    state: str
+    stop_at: datetime
+    back_at: datetime
+    until: datetime | None
+    notice_seconds: int
+    reason: str
+    asked_at: datetime
+    held_at: datetime | None
+
+
+class UseView(Answer):
+    """The devices of one class over all nodes, in milli-cores or milli-cards: what leases hold, what is idle, and what
+    cannot be used now (failed, or of a node that is not there)."""
+
+    kind: str
+    class_id: str | None
+    name: Words
+    devices: int
+    total: int
+    allocated: int
+    idle: int
+    out: int
+
+
 class SiteView(Answer):
+    """``pue_milli`` and the tariff are those in force now; latitude and longitude are 10⁻⁶ degrees."""
+
     id: str
     name: str
     provider: dict[str, str]
@@ -126,6 +167,17 @@ class SiteView(Answer):
     last_seen_at: datetime | None
     nodes: list[NodeView]
     leases_running: int
+    city: str | None = None
+    latitude_e6: int | None = None
+    longitude_e6: int | None = None
+    tariff_ucny_per_kwh: int | None = None
+    clock_offset_ms: int | None = None
+    credential_since: datetime | None = None
+    revoked_at: datetime | None = None
+    offer: OfferView | None = None
+    recall: RecallView | None = None
+    use: list[UseView] = []
+    round_trip_us: int | None = None
 
 
 class SiteInvited(Answer):
@@ -135,6 +187,7 @@ class SiteInvited(Answer):
 
 
 class TokenMade(Answer):
+    id: str
     join_token: str
     expires_at: datetime
 
@@ -165,7 +218,7 @@ class LeaseView(Answer):
     generation: int
     site_id: str
     site_name: str
-    node_hostname: str
+    node_hostnames: list[str]
     state: str
     offered_at: datetime
     accepted_at: datetime | None
@@ -181,10 +234,16 @@ class LeaseView(Answer):
     seconds: int
 
 
+class PlaceView(Answer):
+    site_id: str
+    site_name: str
+    node_hostnames: list[str]
+
+
 class PlacementView(Answer):
     id: str
     at: datetime
-    chosen: dict[str, str] | None
+    chosen: PlaceView | None
     candidates: list[dict[str, Any]]
     rejected: list[dict[str, Any]]
     reason: Words

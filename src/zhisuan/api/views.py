@@ -29,7 +29,7 @@ def _workload(w: Workload, quote: Quote) -> WorkloadView:
         message=w.message, progress_ppm=w.progress_ppm, progress_message=w.progress_message, attempts=w.attempts,
         resources={
             "cpus_milli": w.spec["cpus_milli"], "memory_mib": w.spec["memory_mib"],
-            "accelerators": w.spec["accelerators"], "num_nodes": 1,
+            "accelerators": w.spec["accelerators"], "num_nodes": w.spec.get("num_nodes", 1),
         },
         rate_udu_per_hour=quote.rate_udu_per_hour, price_e8_per_du=quote.price_e8_per_du,
     )  # fmt: skip
@@ -38,11 +38,12 @@ def _workload(w: Workload, quote: Quote) -> WorkloadView:
 def lease_views(tx: Tx, leases: Sequence[Lease]) -> list[LeaseView]:
     sites = dict(tx.session.execute(select(Site.id, Site.name).where(Site.id.in_({x.site_id for x in leases}))).all())
     nodes = dict(
-        tx.session.execute(select(Node.id, Node.hostname).where(Node.id.in_({x.node_id for x in leases}))).all()
+        tx.session.execute(select(Node.id, Node.hostname).where(Node.id.in_({i for x in leases for i in x.node_ids}))).all()
     )
     return [
         LeaseView(
-            id=x.id, generation=x.generation, site_id=x.site_id, site_name=sites[x.site_id], node_hostname=nodes[x.node_id],
+            id=x.id, generation=x.generation, site_id=x.site_id, site_name=sites[x.site_id],
+            node_hostnames=[nodes[i] for i in x.node_ids],
             state=x.state, offered_at=x.offered_at, accepted_at=x.accepted_at, active_from=x.active_from,
             active_to=x.active_to, closed_at=x.closed_at, ready=x.ready, exit_code=x.exit_code, reason=x.reason,
             message=x.message, fault=x.fault, rate_udu_per_hour=x.rate_udu_per_hour,

@@ -13,10 +13,13 @@ import typer
 from rich.console import Console
 
 from zhisuan.app.doctor import examine, show_findings
+from zhisuan.app.site_command import site_check, site_join, site_rotate
 from zhisuan.app.supervisor import Supervisor
 from zhisuan.base.settings import Settings
 from zhisuan.base.text import Text
-from zhisuan.cli.text import Help, language, opt, t
+from zhisuan.cli.text import language, opt, t
+
+__all__ = ["doctor", "quickstart", "site_check", "site_join", "site_rotate", "up"]
 
 DataDir = Annotated[
     Path | None, opt("--data-dir", metavar="FOLDER", en="Folder of this installation.", zh="本安装的数据目录。")
@@ -154,20 +157,3 @@ def doctor(
     findings = examine(data_dir or Settings().data_dir)
     show_findings(findings, as_json=as_json, language=language())
     raise typer.Exit(1 if any(f.verdict == "fail" for f in findings) else 0)
-
-
-def site_join(
-    url: Annotated[str, typer.Argument(help=Help("Address of the platform's server.", "平台服务器地址。"))],
-    token: Annotated[
-        str | None, opt("--token", en="Join token; needed the first time.", zh="加入令牌；首次加入时需要。")
-    ] = None,
-    data_dir: DataDir = None,
-    allow_unisolated: Unisolated = False,
-) -> None:
-    """Run the agent of a site on this machine."""
-    import logging
-
-    from zhisuan.app.site_command import join_site
-
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    join_site(url, token, data_dir, allow_unisolated=allow_unisolated)

@@ -76,9 +76,8 @@ def _host(data_dir: Path) -> Iterator[Finding]:
         None if roomy else Text("Free some space, or choose another data directory with --data-dir.", "请清理空间，或用 --data-dir 另选数据目录。"),
     )  # fmt: skip
     for card in facts.accelerators:
-        yield Finding(
-            "accelerator", "ok", Text(f"{card.name}, {card.memory_mib} MiB", f"{card.name}，{card.memory_mib} MiB")
-        )
+        size = Text(f"{card.name}, {card.memory_mib} MiB", f"{card.name}，{card.memory_mib} MiB")
+        yield Finding("accelerator", "ok" if card.health == "ok" else "warn", size, card.health_reason)
     if not facts.accelerators:
         yield Finding(
             "accelerator", "ok", Text("no accelerator found; this machine sells cores", "未发现加速卡；本机出售 CPU 核")

@@ -10,18 +10,26 @@ replica may run at any time.
 | expire | books what is left of grants long expired |
 | deployments | closes deployments whose service has ended |
 | silences | notes sites that are not heard from |
+| lose | gives up leases whose sites were not heard for their term |
+| recalls | takes devices back from the work on them for their provider |
+| conditions | lets sites' figures hold from the time they were set for |
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from fastapi.concurrency import run_in_threadpool
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from zhisuan.api import launching
 from zhisuan.api.platform import Platform
+from zhisuan.app.recalls import conditions, recalls
+from zhisuan.base.clock import SystemClock
+from zhisuan.base.db import Tx
+from zhisuan.execution import expiry
 from zhisuan.execution.tables import Lease
 from zhisuan.ledger import service as ledger
 from zhisuan.ledger.tables import Charge
@@ -31,6 +39,7 @@ from zhisuan.usage.tables import Window
 
 log = logging.getLogger(__name__)
 RATED_AT_ONCE = 5000
+CLOCK_OFF_MAX = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +116,27 @@ def silences(here: Platform) -> bool:
     return False
 
 
+def lose(here: Platform) -> bool:
+    """A server whose clock is wrong must not judge how long a site has been silent."""
+    with here.database.begin("expiry") as tx:
+        if isinstance(here.database.clock, SystemClock) and _clock_off(tx) > CLOCK_OFF_MAX:
+            log.error(
+                "this server's clock is %s off the database's: it gives up no lease; let NTP keep it", _clock_off(tx)
+            )
+            return False
+        since = expiry.note_listening(tx)
+        found = expiry.expired_leases(tx, since)
+    for lease_id in found:
+        with here.database.begin("expiry") as tx:
+            expiry.lose_lease(tx, lease_id, since)
+    return False
+
+
+def _clock_off(tx: Tx) -> timedelta:
+    theirs: datetime = tx.session.scalars(select(func.clock_timestamp())).one()
+    return abs(theirs - tx.now)
+
+
 STEPS = (
     Step("place", 1.0, place),
     Step("rate", 1.0, rate),
@@ -115,6 +145,9 @@ STEPS = (
     Step("expire", 300.0, expire),
     Step("deployments", 2.0, end_deployments),
     Step("silences", 10.0, silences),
+    Step("lose", 5.0, lose),
+    Step("recalls", 1.0, recalls),
+    Step("conditions", 30.0, conditions),
 )
 
 

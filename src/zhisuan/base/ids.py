@@ -26,6 +26,7 @@ GrantId = NewType("GrantId", str)
 PREFIXES = {
     "org": "organisation", "prj": "project", "usr": "user", "key": "API key", "ses": "session",
     "site": "site", "node": "node", "dev": "device", "jtk": "join token", "msr": "measurement",
+    "cnd": "site condition", "clm": "device claim", "rcl": "recall", "vrf": "verification", "rtf": "rate factor",
     "pbk": "price book", "quo": "quote", "ord": "order", "grt": "grant", "top": "top-up",
     "job": "job", "svc": "service", "plc": "placement", "lea": "lease", "blb": "blob", "art": "artefact",
     "mdl": "model", "mdv": "model version", "dep": "deployment",

@@ -37,6 +37,12 @@ class Settings(BaseSettings):
     lease_ttl_seconds: int = Field(
         default=90, description="A site that has not reported for this long is shown as unreachable."
     )
+    credential_days: int = Field(
+        default=30, ge=1, description="A site's agent makes itself a new credential when the one it has is this old, in days."
+    )
+    measured_share_min_percent: int = Field(
+        default=80, ge=1, le=100, description="Devices measured below this share of what is claimed are flagged, in percent."
+    )
     console: bool = Field(default=True, description="Serve the web console beside the API.")
     region: str = Field(
         default="CN-AH", description="ISO 3166-2 province of the embedded site; picks its grid emission factor."

@@ -9,15 +9,23 @@ from zhisuan.base.text import Text
 from zhisuan.catalog.price_book import MILLI, PriceBook
 
 Kind = Literal["cpu", "memory", "accelerator"]
+PPM = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class ShapeItem:
-    """Devices asked for: ``amount`` in milli-cores (cpu), MiB (memory) or milli-cards (accelerator)."""
+    """Devices asked for: ``amount`` in milli-cores (cpu), MiB (memory) or milli-cards (accelerator). ``factor_ppm``: the part
+    of the class's rate that they are worth, where a site's devices are priced by measurement."""
 
     class_id: str | None
     kind: Kind
     amount: int
+    factor_ppm: int = PPM
+
+
+def device_rate(rate_udu_per_hour: int, amount: int, factor_ppm: int = PPM) -> int:
+    """10⁻⁶ 度 an hour of ``amount`` thousandths of a device, cut down."""
+    return rate_udu_per_hour * amount * factor_ppm // (MILLI * PPM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +62,7 @@ def rate_shape(book: PriceBook, shape: Sequence[ShapeItem]) -> tuple[RatedItem, 
                 )
             )
         else:
-            rate = item.amount * book.device_rates[item.class_id] // MILLI
+            rate = device_rate(book.device_rates[item.class_id], item.amount, item.factor_ppm)
             rated.append(RatedItem(item.class_id, item.kind, item.amount, rate, None))
     if problems:
         raise InvalidInput(

@@ -4,10 +4,12 @@ On a terminal a progress bar stays under the output. Elsewhere the output goes t
 state to standard error.
 """
 
+import queue
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Protocol, TypeVar, cast
 
 import typer
 
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
     from zhisuan.sdk import Client
     from zhisuan.sdk.types import Workload
 
+T = TypeVar("T")
 WHOLE_PPM = 1_000_000
+LOOK_UP_SECONDS = 0.5
 EXIT_STATUS_MAX = 255
 
 
@@ -111,6 +115,32 @@ def view_on(stream: IO[str]) -> Iterator[View]:
             view.finish()
 
 
+def interruptible(events: Iterator[T]) -> Iterator[T]:
+    """What ``events`` gives, so that Ctrl-C always gets through: one that comes in the moment before a blocking read would
+    be noticed only with the next byte, and a quiet job sends none for hours."""
+    arrived: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue()
+
+    def read() -> None:
+        try:
+            for event in events:
+                arrived.put((event, None))
+            arrived.put((None, StopIteration()))
+        except BaseException as error:
+            arrived.put((None, error))
+
+    threading.Thread(target=read, name="follow", daemon=True).start()
+    while True:
+        try:
+            event, error = arrived.get(timeout=LOOK_UP_SECONDS)
+        except queue.Empty:
+            continue
+        if isinstance(error, StopIteration):
+            return
+        if error is not None:
+            raise error
+        yield cast(T, event)
+
+
 def follow(client: "Client", workload_id: str, stream: IO[str], *, offset: int = 0) -> "Workload":
     """Show output and state until a job is over or a service runs; gives it as it then is.
 
@@ -120,7 +150,7 @@ def follow(client: "Client", workload_id: str, stream: IO[str], *, offset: int =
 
     try:
         with view_on(stream) as view:
-            for event in client.watch(workload_id, offset=offset):
+            for event in interruptible(client.watch(workload_id, offset=offset)):
                 if isinstance(event, LogEvent):
                     view.log(event.text)
                     continue

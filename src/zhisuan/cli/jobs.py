@@ -104,7 +104,7 @@ def _draw_detail(screen: Screen, w: "WorkloadDetail") -> None:
                     lease.id,
                     str(lease.generation),
                     lease.site_name,
-                    lease.node_hostname or "",
+                    ", ".join(lease.node_hostnames),
                     state(lease.state),
                     count(lease.seconds),
                 )

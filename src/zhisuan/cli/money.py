@@ -18,6 +18,9 @@ def catalog(as_json: JsonFlag = False) -> None:
     show(as_json, found.as_json(), lambda screen: _draw_catalog(screen, found))
 
 
+CONFIDENCE = {"high": ("high", "高"), "medium": ("medium", "中"), "low": ("? low", "? 低")}
+
+
 def _draw_catalog(screen: Screen, found: "Catalog") -> None:
     book = found.book
     facts = [
@@ -39,12 +42,25 @@ def _draw_catalog(screen: Screen, found: "Catalog") -> None:
     )
     screen.line()
     screen.table(
-        "!class name >rate >nominal_tflops",
+        "!class name >rate >nominal_tflops confidence",
         [
-            (c.class_id, say(c.name), du(c.published_rate_udu_per_hour), milli(c.nominal_fp16_tflops_milli))
+            (
+                c.class_id,
+                say(c.name),
+                du(c.published_rate_udu_per_hour),
+                milli(c.nominal_fp16_tflops_milli),
+                t(*CONFIDENCE.get(c.confidence or "", (NONE, NONE))),
+            )
             for c in found.device_classes
         ],
     )
+    if any(c.confidence == "low" for c in found.device_classes):
+        screen.note(
+            t(
+                "? marks figures that are not confirmed: such a class is not sold until the operator sets a rate.",
+                "带 ? 的数据尚未证实：运营方设定费率前不出售该型号。",
+            )
+        )
 
 
 def _days(days: int | None) -> str:

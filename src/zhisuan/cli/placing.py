@@ -15,7 +15,7 @@ SHOWN_MAX = 10
 
 def draw_placement(screen: Screen, placement: "Placement") -> None:
     if placement.chosen is not None:
-        where = " / ".join(part for part in (placement.chosen.site_name, placement.chosen.node_hostname) if part)
+        where = " / ".join(part for part in (placement.chosen.site_name, ", ".join(placement.chosen.node_hostnames)) if part)
         screen.title(t(f"Placed on {where}", f"放置于 {where}"))
     else:
         screen.title(t("Not placed yet", "尚未放置"))
@@ -35,7 +35,7 @@ def draw_compared(screen: Screen, candidates: "tuple[Candidate, ...]", rejected:
                 (
                     str(c.rank),
                     c.site_name,
-                    c.node_hostname or "",
+                    ", ".join(c.node_hostnames),
                     yuan(c.hour_ucny),
                     milli(c.carbon_g_per_hour_milli),
                     t("; ", "；").join(_part(p) for p in c.score_parts if p.unit not in OWN_COLUMNS),
@@ -70,6 +70,6 @@ def hour_price_of(placement: "Placement | None") -> int | None:
         return None
     chosen = placement.chosen
     for candidate in placement.candidates:
-        if (candidate.site_id, candidate.node_hostname) == (chosen.site_id, chosen.node_hostname):
+        if (candidate.site_id, candidate.node_hostnames) == (chosen.site_id, chosen.node_hostnames):
             return candidate.hour_ucny
     return None

@@ -4,6 +4,7 @@ from decimal import Decimal, InvalidOperation
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
+from zhisuan.base.money import decimal_text
 from zhisuan.cli.errors import usage_error
 from zhisuan.cli.figures import NONE, cny_fen, du, fen, milli, moment, tflops, yuan
 from zhisuan.cli.output import Screen, items, print_json, show, style_of
@@ -20,7 +21,9 @@ HEALTH = {
     "degraded": ("degraded", "降级"),
     "failed": ("failed", "故障"),
     "unknown": ("unknown", "未知"),
+    "occupied": ("in use by others", "被外部占用"),
 }
+CLOCK_SHOWN_MS = 2000
 UNITS = {"cpu": ("cores", "核"), "accelerator": ("cards", "卡")}
 
 
@@ -57,13 +60,26 @@ def _draw_site(screen: Screen, found: "Site") -> None:
         (t("State", "状态"), t(f"{state(found.state)}, reachable: {yes_no(found.reachable)}", f"{state(found.state)}，可达：{yes_no(found.reachable)}")),
         (t("Region", "地区"), f"{say(found.region_name)} {found.region}".strip()),
         ("PUE", milli(found.pue_milli)),
+        (t("Place", "位置"), place_text(found)),
+        (t("Electricity", "电价"), tariff_text(found)),
         (t("Last seen", "最近联络"), moment(found.last_seen_at)),
         (t("Running leases", "运行中的租约"), str(found.leases_running)),
     ]  # fmt: skip
     if engine and engine.engine:
         facts.append((t("Engine", "引擎"), f"{engine.engine} {engine.version or ''}".strip()))
         facts.append((t("Isolation", "隔离"), engine.isolation))
+    if found.round_trip_us is not None:
+        facts.append((t("Round trip", "往返时延"), f"{decimal_text(found.round_trip_us // 100, 1)} ms"))
+    if found.clock_offset_ms is not None and abs(found.clock_offset_ms) > CLOCK_SHOWN_MS:
+        facts.append((t("Clock off by", "时钟偏差"), f"{decimal_text(found.clock_offset_ms // 100, 1)} s"))
+    if found.revoked_at is not None:
+        facts.append((t("Agent shut out", "已拒绝代理"), moment(found.revoked_at)))
     screen.facts(facts)
+    if found.offer is not None and (found.offer.windows or not found.offer.offered or found.recall):
+        from zhisuan.cli.site_terms import draw_offer
+
+        draw_offer(screen, found)
+    _draw_use(screen, found)
     for problem in engine.problems if engine else ():
         screen.line(
             t(f"! {problem.message_en} {problem.remedy_en}", f"! {problem.message_zh}{problem.remedy_zh}"), "yellow"
@@ -85,6 +101,11 @@ def _draw_site(screen: Screen, found: "Site") -> None:
                 for d in node.devices
             ],
         )
+        for d in node.devices:
+            if d.note:
+                screen.line(f"! {d.name}: {d.note}", "yellow")
+        for told in node.facts.get("problems", ()):
+            screen.line(f"! {t(**told['what'])} {t(**told['remedy'])}", "yellow")
     if found.nodes:
         screen.note(
             t(
@@ -92,6 +113,33 @@ def _draw_site(screen: Screen, found: "Site") -> None:
                 "标称（厂商数据）与实测单位为 TFLOPS；公布单位为 度/小时，计费以公布值为准。",
             )
         )
+
+
+def _draw_use(screen: Screen, found: "Site") -> None:
+    """Held, idle and out of use by class, where there is more than one device of it."""
+    rows = [u for u in found.use if u.devices > 1]
+    if rows:
+        screen.line()
+        screen.table(
+            "class >capacity >used >idle >out",
+            [
+                (u.class_id or say(u.name), milli(u.total), milli(u.allocated), milli(u.idle), milli(u.out))
+                for u in rows
+            ],
+        )
+
+
+def place_text(found: "Site") -> str:
+    """City and coordinates, or a dash."""
+    words = [found.city or ""]
+    if found.latitude_e6 is not None and found.longitude_e6 is not None:
+        words.append(f"{decimal_text(found.latitude_e6, 6)}, {decimal_text(found.longitude_e6, 6)}")
+    return " ".join(w for w in words if w) or NONE
+
+
+def tariff_text(found: "Site") -> str:
+    tariff = found.tariff_ucny_per_kwh
+    return NONE if tariff is None else f"{decimal_text(tariff, 6, at_least=2)} ¥/kWh"
 
 
 def _use(device: "Device") -> str:
@@ -130,9 +178,13 @@ def create(
     _draw_token(screen, made.site.id, made)
 
 
-def token(site_id: SiteId, as_json: JsonFlag = False) -> None:
+def token(
+    site_id: SiteId,
+    hours: Annotated[int, opt("--hours", metavar="N", min=1, max=720, en="How long it may be used.", zh="有效时长（小时）。")] = 24,
+    as_json: JsonFlag = False,
+) -> None:  # fmt: skip
     with connect() as client:
-        made = client.new_join_token(site_id)
+        made = client.new_join_token(site_id, hours=hours)
     show(as_json, made.as_json(), lambda screen: _draw_token(screen, site_id, made))
 
 
@@ -169,27 +221,22 @@ def _pue_milli(text: str) -> int:
     return int(scaled)
 
 
-def verify(site_id: SiteId, as_json: JsonFlag = False) -> None:
-    with connect() as client:
-        _show_state(client.verify_site(site_id), as_json)
-
-
 def open_site(site_id: SiteId, as_json: JsonFlag = False) -> None:
     with connect() as client:
-        _show_state(client.open_site(site_id), as_json)
+        show_state(client.open_site(site_id), as_json)
 
 
 def drain(site_id: SiteId, as_json: JsonFlag = False) -> None:
     with connect() as client:
-        _show_state(client.drain_site(site_id), as_json)
+        show_state(client.drain_site(site_id), as_json)
 
 
 def close(site_id: SiteId, as_json: JsonFlag = False) -> None:
     with connect() as client:
-        _show_state(client.close_site(site_id), as_json)
+        show_state(client.close_site(site_id), as_json)
 
 
-def _show_state(found: "Site", as_json: bool) -> None:
+def show_state(found: "Site", as_json: bool) -> None:
     show(as_json, found.as_json(), lambda screen: screen.line(f"{found.id} {found.name} {state(found.state)}"))
 
 

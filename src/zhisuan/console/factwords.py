@@ -85,8 +85,8 @@ def _mapping(name: str, value: Mapping[str, Any], say: Speech) -> str:
         return fact_text(name, value["items"], say)
     if name == "shape" and {"kind", "amount"} <= set(value):
         return f"{value.get('class_id') or value['kind']} × {decimal_text(int(value['amount']), 3)}"
-    if name == "chosen" and {"site_name", "node_hostname"} <= set(value):
-        return f"{value['site_name']} / {value['node_hostname']}"
+    if name == "chosen" and {"site_name", "node_hostnames"} <= set(value):
+        return f"{value['site_name']} / {', '.join(value['node_hostnames'])}"
     if name == "rejected":
         return " · ".join(f"{say.named(Trace.CONSTRAINTS, k)} {v}" for k, v in value.items()) or "–"
     return " · ".join(f"{k} {fact_text(k, v, say)}" for k, v in value.items() if v is not None)

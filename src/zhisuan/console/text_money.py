@@ -183,6 +183,7 @@ class Money:
     RATE = Text("Published 度 an hour", "公布费率（度/小时）")
     YUAN_HOUR = Text("Yuan an hour", "元/小时")
     NOT_SOLD = Text("not sold yet", "暂未出售")
+    UNCONFIRMED = Text("figures not confirmed", "数据未证实")
     SOURCE = Text("Source", "来源")
     CPU_FREE = Text("Cores that serve accelerator work cost nothing.", "为加速卡任务服务的 CPU 核免费。")
     TOKEN_PRICES = Text("Tokens of your own deployments", "自有部署的 token")

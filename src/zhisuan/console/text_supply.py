@@ -71,7 +71,13 @@ class Supply:
     CAPACITY = Text("In use", "已用/容量")
     USE = Text("{used} of {whole}", "{used} / {whole}")
     HEALTH = Text("Health", "健康")
-    HEALTHY = Text("ok", "正常")
+    HEALTHS: ClassVar[dict[str, Text]] = {
+        "ok": Text("ok", "正常"),
+        "degraded": Text("degraded", "降级"),
+        "failed": Text("failed", "故障"),
+        "unknown": Text("unknown", "未知"),
+        "occupied": Text("in use by others", "被外部占用"),
+    }
     NOMINAL = Text("Nominal TFLOPS", "标称 TFLOPS")
     NOMINAL_NOTE = Text("FP16, data sheet", "FP16，厂商资料")
     PUBLISHED = Text("Published 度/hour", "公布 度/小时")

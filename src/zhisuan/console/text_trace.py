@@ -49,7 +49,7 @@ class Trace:
     ID = Text("Id", "编号")
     GO = Text("Trace", "追溯")
     FACTS: ClassVar[dict[str, Text]] = {
-        "site_id": Text("Site", "站点"), "node_id": Text("Node", "节点"), "kind": Text("Kind", "类型"), "class_id": Text("Class", "型号"),
+        "site_id": Text("Site", "站点"), "node_id": Text("Node", "节点"), "node_ids": Text("Nodes", "节点"), "kind": Text("Kind", "类型"), "class_id": Text("Class", "型号"),
         "region": Text("Region", "地区"), "pue_milli": Text("PUE", "PUE"), "pue": Text("PUE", "PUE"),
         "provider_id": Text("Provider", "提供方"), "price_book_version": Text("Price book", "价目版本"), "shape": Text("Shape", "规格"),
         "rate_udu_per_hour": Text("Rate", "费率"), "price_yuan_per_du": Text("Yuan per 度", "元/度"),

@@ -33,20 +33,45 @@ class ServicePort:
 
 @dataclass(frozen=True, slots=True)
 class AcceleratorGrant:
-    """One accelerator of the host given to the run. ``index`` is the host's device number, ``uuid`` the vendor's id."""
+    """One accelerator of a host given to the run. ``index`` is the host's device number, ``uuid`` the vendor's id, ``bus_id``
+    its PCI address, by which its DRM nodes are found."""
 
     vendor: str
     index: int
     uuid: str | None = None
+    bus_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeGrant:
+    """One host that the run gets, and the accelerators of that host that are its own."""
+
+    hostname: str
+    accelerators: tuple[AcceleratorGrant, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RunSpec:
     """What to run and within which limits.
 
-    ``setup`` and ``run`` are bash scripts; ``setup`` stops at its first failing command. ``env`` is the run's whole
-    environment beside what the engine itself sets. ``cpus_milli`` is thousandths of a core. ``max_seconds`` counts
-    from the first instruction of ``setup`` or ``run``.
+    ``setup`` and ``run`` are bash scripts, run on every node; ``setup`` stops at its first failing command. ``env`` is
+    the run's whole environment beside what the engine itself sets. ``nodes`` are in the order of their ranks, the first
+    is rank 0; an engine of one host takes one node, which is itself whatever its name. ``cpus_milli`` (thousandths of a
+    core) and ``memory_mib`` are those of *each* node. ``max_seconds`` counts from the first instruction of ``setup`` or
+    ``run``.
+
+    A run of several nodes is one run: it begins when all its nodes are there, it is completed when ``run`` has ended with
+    0 on all of them, and the first node that ends otherwise ends it everywhere. Its log holds the output of all nodes;
+    with more than one, every line begins with the rank, as ``[0] ``. Archives are unpacked on every node; artefacts and
+    progress are those of rank 0, and so is the service port.
+
+    ``orphan_seconds``: without ``keepalive`` for so long, or for the engine's own time where that is shorter, the run ends
+    as ``orphaned``.
+
+    Every engine sets on every node ``ZHISUAN_ARTIFACTS``, ``ZHISUAN_PROGRESS``, ``ZHISUAN_NUM_NODES``,
+    ``ZHISUAN_NODE_RANK``, ``ZHISUAN_NODE_IPS`` (addresses that the nodes reach each other by, rank 0 first, one a line),
+    ``ZHISUAN_NUM_ACCELERATORS`` (per node), and the same under the names of SkyPilot: ``SKYPILOT_NUM_NODES``,
+    ``SKYPILOT_NODE_RANK``, ``SKYPILOT_NODE_IPS``, ``SKYPILOT_NUM_GPUS_PER_NODE``.
     """
 
     lease_id: str
@@ -56,11 +81,12 @@ class RunSpec:
     env: Mapping[str, str]
     cpus_milli: int
     memory_mib: int
-    accelerators: tuple[AcceleratorGrant, ...] = ()
+    nodes: tuple[NodeGrant, ...] = (NodeGrant("localhost"),)
     max_seconds: int | None = None
     workdir_archive: Path | None = None
     mounts: tuple[FileMount, ...] = ()
     service: ServicePort | None = None
+    orphan_seconds: int | None = None
 
 
 class RunPhase(StrEnum):
@@ -153,7 +179,7 @@ class EngineReport:
 
     ``version`` names the program that isolates or schedules, or is empty when there is none. ``limits`` says which
     limits of a ``RunSpec`` are really enforced: keys ``memory``, ``cpu``, ``pids`` (true or false) and
-    ``cgroup_version`` (1, 2 or None).
+    ``cgroup_version`` (1, 2 or None). ``nodes_max`` is the most nodes that one run may have.
     """
 
     engine: str
@@ -161,13 +187,49 @@ class EngineReport:
     isolation: IsolationLevel
     limits: Mapping[str, bool | int | None]
     problems: tuple[Problem, ...]
+    nodes_max: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterAccelerator:
+    """One accelerator of a cluster's node. ``key`` is unique on the node and lasting; ``kind`` is what the cluster calls
+    it (a GRES type, a Ray accelerator type), ``vendor`` is empty where the cluster does not say it."""
+
+    key: str
+    index: int
+    kind: str
+    vendor: str = ""
+    uuid: str | None = None
+    memory_mib: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterNode:
+    """One host of a cluster, with what the cluster itself would give to work there. ``usable`` false: the cluster starts
+    nothing there now, and ``note`` says why."""
+
+    hostname: str
+    cpus_milli: int
+    memory_mib: int
+    accelerators: tuple[ClusterAccelerator, ...] = ()
+    os: str = ""
+    architecture: str = ""
+    usable: bool = True
+    note: str = ""
 
 
 class Engine(Protocol):
-    """All methods may block for some tens of milliseconds and may be called from any thread."""
+    """All methods may block for some tens of milliseconds (those of a cluster's engine for some seconds) and may be called
+    from any thread. Every method but ``keepalive`` may raise EngineUnavailable where the engine is a cluster that does not
+    answer: then nothing is known, and nothing has been changed for certain."""
 
     def preflight(self) -> EngineReport:
         """Look at the host. Changes nothing but clears what dead runs left behind."""
+        ...
+
+    def nodes(self) -> tuple[ClusterNode, ...]:
+        """The hosts of the cluster behind this engine, by name; empty for an engine of the agent's own host, which the
+        agent looks at itself. Raises EngineUnavailable when the cluster does not answer."""
         ...
 
     def start(self, spec: RunSpec) -> None:
@@ -175,7 +237,7 @@ class Engine(Protocol):
 
         A higher generation first ends the lower ones of its lease.
 
-        Raises: InvalidSpec, StaleGeneration (a higher generation is here), IsolationUnavailable, StartRefused.
+        Raises: InvalidSpec (also for more nodes than ``nodes_max``), StaleGeneration (a higher generation is here), IsolationUnavailable, StartRefused.
         When it raises, nothing of the run is left.
         """
         ...

@@ -6,7 +6,8 @@ EngineError
 ├── UnknownRun            no such lease and generation on this engine
 ├── RunStillActive        the run must end before it can be removed
 ├── IsolationUnavailable  this host cannot isolate tenants' work and the operator has not allowed it unisolated
-└── StartRefused          the host could not create the run (the run did not begin)
+├── StartRefused          the host could not create the run (the run did not begin)
+└── EngineUnavailable     the cluster behind the engine does not answer now; what runs there goes on, ask again
 """
 
 
@@ -57,3 +58,7 @@ class IsolationUnavailable(EngineError):
 
 class StartRefused(EngineError):
     code = "start_refused"
+
+
+class EngineUnavailable(EngineError):
+    code = "engine_unavailable"

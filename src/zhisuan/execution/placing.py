@@ -19,10 +19,11 @@ GRACE_SECONDS = 10
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """The record of a decision, and the lease it led to where there was a place."""
+    """The record of a decision, and the lease with its place where there was one."""
 
     record: PlacementRecord
     lease: Lease | None
+    candidate: Candidate | None = None
 
 
 def place(tx: Tx, workload: Workload, plan: Plan) -> Placed:
@@ -44,11 +45,11 @@ def place(tx: Tx, workload: Workload, plan: Plan) -> Placed:
     workload.attempts += 1
     workloads.move(tx, workload, "placed", "placement", lease_id=lease.id, site_id=lease.site_id)
     tx.notify(SITE_CHANNEL, lease.site_id)
-    return Placed(record, lease)
+    return Placed(record, lease, taken)
 
 
 def _chosen(candidate: Candidate) -> dict[str, Any]:
-    return {"site_id": candidate.site_id, "site_name": candidate.site_name, "node_hostname": candidate.node_hostname}
+    return {"site_id": candidate.site_id, "site_name": candidate.site_name, "node_hostnames": list(candidate.hostnames)}
 
 
 class _NotFreeAnyMore(Exception):
@@ -86,8 +87,9 @@ def _make_lease(tx: Tx, workload: Workload, record: PlacementRecord, candidate: 
     generation = workload.attempts + 1
     lease = Lease(
         id=tx.ids.new("lea"), workload_id=workload.id, generation=generation, org_id=workload.org_id,
-        site_id=candidate.site_id, provider_id=candidate.provider_id, node_id=candidate.node_id, placement_id=record.id,
-        quote_id=workload.quote_id, state="offered", desired="run", offer={}, rate_udu_per_hour=candidate.rate_udu_per_hour,
+        site_id=candidate.site_id, provider_id=candidate.provider_id, node_ids=[n.node_id for n in candidate.nodes], placement_id=record.id,
+        quote_id=workload.quote_id, state="offered", desired="run", offer={},
+        term_seconds=WorkloadSpec.from_dict(workload.spec).lease_seconds, taken_back=None, rate_udu_per_hour=candidate.rate_udu_per_hour,
         power_milliwatts=candidate.power_milliwatts, pue_milli=candidate.pue_milli, region=candidate.region,
         offered_at=tx.now, accepted_at=None, active_from=None, active_to=None, closed_at=None, ready=None, exit_code=None,
         reason=None, message=None, fault=None, cpu_milliseconds=0, memory_peak_bytes=0,
@@ -111,8 +113,10 @@ def _offer(workload: Workload, lease: Lease, candidate: Candidate) -> dict[str, 
         "generation": lease.generation,
         "workload_id": workload.id,
         "workload_name": workload.name,
-        "node_hostname": candidate.node_hostname,
-        "devices": [{"key": s.key, "kind": s.kind, "amount": s.amount} for s in candidate.shares],
+        "nodes": [
+            {"hostname": n.hostname, "devices": [{"key": s.key, "kind": s.kind, "amount": s.amount} for s in n.shares]}
+            for n in candidate.nodes
+        ],
         "setup": spec.setup,
         "run": spec.run,
         "env": {
@@ -120,8 +124,6 @@ def _offer(workload: Workload, lease: Lease, candidate: Candidate) -> dict[str, 
             "ZHISUAN_WORKLOAD_ID": workload.id,
             "ZHISUAN_LEASE_ID": lease.id,
             "ZHISUAN_CPUS": f"{spec.cpus_milli / 1000:g}",
-            "SKYPILOT_NUM_NODES": "1",
-            "SKYPILOT_NODE_RANK": "0",
         },
         "max_seconds": spec.max_seconds,
         "workdir_blob": workload.spec.get("workdir_blob"),
@@ -130,6 +132,7 @@ def _offer(workload: Workload, lease: Lease, candidate: Candidate) -> dict[str, 
         "readiness_path": spec.service.readiness_path if spec.service else None,
         "artefacts": list(spec.artefacts),
         "grace_seconds": GRACE_SECONDS,
+        "term_seconds": lease.term_seconds,
     }
 
 

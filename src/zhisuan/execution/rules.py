@@ -14,18 +14,28 @@ class End:
     cause: str
 
 
-def end_of(*, reason: str | None, exit_code: int | None, cancel_requested: bool, restarts_left: int, kind: str) -> End:
+def end_of(
+    *,
+    reason: str | None,
+    exit_code: int | None,
+    cancel_requested: bool,
+    taken_back: str | None,
+    restarts_left: int,
+    kind: str,
+) -> End:
     """The end of a workload whose lease has ended.
 
     A fault of the site leads back to ``pending`` while restarts are left and nobody asked for a cancel. A job that had
     completed before the cancel reached it has succeeded. A service that ends by itself has failed unless it was asked
-    to stop.
+    to stop. What a provider has taken back waits for another place and uses up no restart.
     """
     fault = "provider" if reason in PROVIDER_FAULTS else None
     if reason == "completed" and exit_code == 0 and kind == "job":
         return End("succeeded", None, "completed")
     if cancel_requested:
         return End("cancelled", fault, "cancelled")
+    if reason == "cancelled" and taken_back is not None:
+        return End("pending", None, taken_back)
     if reason == "cancelled":
         return End("failed", "platform", "stopped by the platform")
     if fault:

@@ -156,11 +156,11 @@ def _end(tx: Tx, lease: Lease, report: LeaseReport) -> None:
 def _close(tx: Tx, lease: Lease, workload: Workload) -> None:
     end = end_of(
         reason=lease.reason, exit_code=lease.exit_code, cancel_requested=workload.cancel_requested_at is not None,
-        restarts_left=workload.restarts_left, kind=workload.kind,
+        taken_back=lease.taken_back, restarts_left=workload.restarts_left, kind=workload.kind,
     )  # fmt: skip
     lease.state, lease.closed_at, lease.fault = "closed", tx.now, end.fault
     if end.state == "pending":
-        workload.restarts_left -= 1
+        workload.restarts_left -= 1 if end.fault else 0
         workload.progress_ppm = workload.progress_message = None
     outcome = workloads.Outcome(lease.exit_code, lease.reason, lease.message)
     workloads.move(tx, workload, end.state, end.cause, outcome, lease_id=lease.id)
@@ -170,7 +170,8 @@ def _close(tx: Tx, lease: Lease, workload: Workload) -> None:
 
 
 def cancel(tx: Tx, workload: Workload, cause: str = "asked for") -> None:
-    """End a workload. One that waits, or whose offer no site has taken yet, ends at once; else its site is told to stop it.
+    """End a workload. One that waits ends at once; else its site is told to stop it, also where it has not taken the offer
+    yet: what the platform has not heard of may have begun all the same, and its devices are free only when it has ended.
 
     Raises ``Conflict`` for one that has ended.
     """
@@ -183,11 +184,6 @@ def cancel(tx: Tx, workload: Workload, cause: str = "asked for") -> None:
     lease = open_lease(tx, workload.id)
     if lease is None:
         workloads.move(tx, workload, "cancelled", cause)
-    elif lease.state == "offered":
-        release_devices(tx, lease)
-        lease.state, lease.closed_at, lease.reason = "closed", tx.now, "cancelled"
-        workloads.move(tx, workload, "cancelled", cause, workloads.Outcome(reason="cancelled"))
-        tx.notify(SITE_CHANNEL, lease.site_id)
     elif lease.desired != "stop":
         lease.desired = "stop"
         workloads.note(tx, workload, f"its site is told to stop it: {cause}", lease_id=lease.id)
@@ -195,8 +191,27 @@ def cancel(tx: Tx, workload: Workload, cause: str = "asked for") -> None:
         tx.notify(SITE_CHANNEL, lease.site_id)
 
 
+def take_back(tx: Tx, site_id: str, *, grace_seconds: int, cause: str) -> int:
+    """Tell a site to end all its work within ``grace_seconds``; the workloads wait for another place. How many leases are not
+    closed yet. Doing it again changes nothing."""
+    query = select(Lease.id, Lease.workload_id).where(Lease.site_id == site_id, Lease.state != "closed")
+    rows = tx.session.execute(query.order_by(Lease.workload_id)).all()
+    for lease_id, workload_id in rows:
+        workload = tx.session.get_one(Workload, workload_id, with_for_update=True)
+        lease = tx.session.get_one(Lease, lease_id, with_for_update=True)
+        if lease.state in ("ending", "closed") or lease.desired == "stop":
+            continue
+        lease.desired, lease.taken_back = "stop", cause
+        lease.offer = {**lease.offer, "grace_seconds": grace_seconds}
+        workloads.note(tx, workload, f"its site is told to stop it: {cause}", lease_id=lease.id)
+        tx.emit("lease.stop", lease.id, {"taken_back": cause})
+    if rows:
+        tx.notify(SITE_CHANNEL, site_id)
+    return len(rows)
+
+
 def lose_leases(tx: Tx, site: Site) -> int:
-    """Close every open lease of a site that can say nothing of them any more, as lost; how many.
+    """Close every open lease of a site that a person has closed, as lost; how many.
 
     What ran there counts until the site was last heard, and is not charged: a provider's fault. Workloads that have
     restarts left wait for another place.
@@ -206,17 +221,20 @@ def lose_leases(tx: Tx, site: Site) -> int:
     for lease_id, workload_id in rows:
         workload = tx.session.get_one(Workload, workload_id, with_for_update=True)
         lease = tx.session.get_one(Lease, lease_id, with_for_update=True)
-        if lease.state == "closed":
-            continue
-        if lease.state != "ending":
-            heard = site.last_seen_at or tx.now
-            report = LeaseReport(
-                lease_id=lease_id, generation=lease.generation, phase=LeasePhase.exited, ended_at=heard, reason="lost",
-                message=f"the site {site.name} was closed while it could not be heard",
-            )  # fmt: skip
-            _end(tx, lease, report)
-        _close(tx, lease, workload)
+        if lease.state != "closed":
+            lose(tx, lease, workload, site, f"the site {site.name} was closed while it could not be heard")
     return len(rows)
+
+
+def lose(tx: Tx, lease: Lease, workload: Workload, site: Site, message: str) -> None:
+    """Close one lease, locked with its workload, as lost with its site; an end that was reported stays as it was."""
+    if lease.state != "ending":
+        report = LeaseReport(
+            lease_id=lease.id, generation=lease.generation, phase=LeasePhase.exited, ended_at=site.last_seen_at or tx.now,
+            reason="lost", message=message,
+        )  # fmt: skip
+        _end(tx, lease, report)
+    _close(tx, lease, workload)
 
 
 def open_lease_count(tx: Tx, site_id: str) -> int:

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from zhisuan.base.db import Table
@@ -26,7 +27,8 @@ class Lease(Table):
 
     ``offer`` is the message for the agent without what changes. ``fault`` names who ended it early when it was not the
     work itself: platform or provider; such leases are not charged. Power, PUE and region are those of the placement, so that
-    energy and carbon of a lease never change after the fact.
+    energy and carbon of a lease never change after the fact. ``node_ids`` are in the order of the ranks.
+    ``term_seconds``: see ``expiry``. ``taken_back`` says why the platform ends it so that its workload waits for another place.
     """
 
     __tablename__ = "execution_lease"
@@ -44,11 +46,13 @@ class Lease(Table):
     org_id: Mapped[str]
     site_id: Mapped[str]
     provider_id: Mapped[str]
-    node_id: Mapped[str]
+    node_ids: Mapped[list[str]] = mapped_column(JSONB)
     placement_id: Mapped[str]
     quote_id: Mapped[str]
     state: Mapped[str]
     desired: Mapped[str]
+    term_seconds: Mapped[int]
+    taken_back: Mapped[str | None]
     offer: Mapped[dict[str, Any]]
     rate_udu_per_hour: Mapped[int]
     power_milliwatts: Mapped[int]
@@ -66,6 +70,16 @@ class Lease(Table):
     fault: Mapped[str | None]
     cpu_milliseconds: Mapped[int]
     memory_peak_bytes: Mapped[int]
+
+
+class Listening(Table):
+    """One row: since when, and until when at least, a server was there for sites to be heard by."""
+
+    __tablename__ = "execution_listening"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    since: Mapped[datetime]
+    until: Mapped[datetime]
 
 
 class Allocation(Table):

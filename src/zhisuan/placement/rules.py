@@ -1,12 +1,19 @@
 """Feasible nodes, then ranked: price, then carbon, then how tightly the work packs; ties by id."""
 
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
 from zhisuan.base.money import cost_ucny
 from zhisuan.base.text import Text
+from zhisuan.catalog.rules import PPM, device_rate
 from zhisuan.placement.types import (
     Candidate,
     ClassFacts,
     DeviceState,
     Need,
+    NodeShares,
     NodeState,
     Part,
     Plan,
@@ -27,19 +34,60 @@ def plan(snapshot: Snapshot, need: Need) -> Plan:
     """
     classes = {c.class_id: c for c in snapshot.classes}
     candidates: list[Candidate] = []
-    failed: dict[str, int] = {}
+    failed: Counter[str] = Counter()
     ever = False
+    variants = _of_one_class(need, classes)
     for site in snapshot.sites:
+        enough = _could(site, variants, need.nodes, classes)
+        ever = ever or enough
+        fitting = 0
         for node in site.nodes:
-            ever = ever or _fits_when_empty(site, node, need, classes)
             constraint = _first_failed(site, node, need, classes)
             if constraint is None:
-                candidates.append(_candidate(snapshot, site, node, need, classes))
+                fitting += 1
             else:
-                failed[constraint] = failed.get(constraint, 0) + 1
+                failed[constraint] += 1
+        found = _of_site(snapshot, site, variants, classes)
+        candidates += found
+        if fitting and not found:
+            failed["gang_free" if enough else "gang_capacity"] += fitting
     ranked = tuple(sorted(candidates, key=lambda c: c.order))
     rejections = tuple(_rejection(name, failed[name], need) for name in CONSTRAINTS if name in failed)
     return Plan(ranked, rejections, ever, _reason(ranked, rejections))
+
+
+def _of_one_class(need: Need, classes: dict[str, ClassFacts]) -> tuple[Need, ...]:
+    """A gang's cards are of one class on all its nodes: the need once for each choice of classes that have the names."""
+    if need.nodes == 1:
+        return (need,)
+    named = (sorted(class_ids_named(name, classes)) for name, _ in need.accelerators)
+    counts = [count for _, count in need.accelerators]
+    return tuple(
+        replace(need, accelerators=tuple(zip(chosen, counts, strict=True))) for chosen in itertools.product(*named)
+    )
+
+
+def _could(site: SiteState, variants: Sequence[Need], nodes: int, classes: dict[str, ClassFacts]) -> bool:
+    """Whether the site, empty and open, has enough nodes for one of the variants."""
+    return nodes <= site.gang_nodes_max and any(
+        sum(_fits_when_empty(site, node, one, classes) for node in site.nodes) >= nodes for one in variants
+    )
+
+
+def _of_site(
+    snapshot: Snapshot, site: SiteState, variants: Sequence[Need], classes: dict[str, ClassFacts]
+) -> list[Candidate]:
+    """The candidates of a site: each fitting node for work of one node; for a gang its best nodes, once for each variant."""
+    found = []
+    for need in variants:
+        fitting = [node for node in site.nodes if _first_failed(site, node, need, classes) is None]
+        single = [_candidate(snapshot, site, _shares(site, node, need, classes), classes=classes) for node in fitting]
+        if need.nodes == 1:
+            found += single
+        elif len(single) >= need.nodes <= site.gang_nodes_max:
+            best = sorted(single, key=lambda c: c.order)[: need.nodes]
+            found.append(_candidate(snapshot, site, *(c.nodes[0] for c in best), classes=classes))
+    return found
 
 
 def class_ids_named(name: str, classes: dict[str, ClassFacts]) -> frozenset[str]:
@@ -58,16 +106,11 @@ def _plain(name: str) -> str:
     return "".join(ch for ch in name.lower() if ch.isalnum())
 
 
-def shape_of(need: Need, class_ids: tuple[str, ...]) -> tuple[tuple[str, str, int], ...]:
-    """What is priced: (kind, class, amount) for the cores and the cards of a plan."""
-    cards = sum(count for _, count in need.accelerators) * MILLI_CARD
-    items = [("cpu", "cpu-core", need.cpus_milli)]
-    return tuple(items + [("accelerator", class_id, cards) for class_id in class_ids])
-
-
 def _first_failed(site: SiteState, node: NodeState, need: Need, classes: dict[str, ClassFacts]) -> str | None:
     if site.state != "open":
         return "site_open"
+    if not site.offered:
+        return "offered"
     if not node.present:
         return "node_present"
     permanent = _permanent(node, need, classes)
@@ -136,23 +179,27 @@ def _cards(
     return tuple(chosen)
 
 
-def _candidate(
-    snapshot: Snapshot, site: SiteState, node: NodeState, need: Need, classes: dict[str, ClassFacts]
-) -> Candidate:
+def _shares(site: SiteState, node: NodeState, need: Need, classes: dict[str, ClassFacts]) -> NodeShares:
+    """What ``need`` takes of a node that has it free."""
     cpu, memory = _pick(node, "cpu", need.cpus_milli), _pick(node, "memory", need.memory_mib)
     cards = _cards(node, need, classes, free=True) if need.accelerators else ()
     if cpu is None or memory is None or cards is None:
-        raise ValueError("a candidate was asked for on a node that does not fit")
-    shares = (
-        Share(cpu.id, cpu.key, "cpu", cpu.class_id, need.cpus_milli),
-        Share(memory.id, memory.key, "memory", None, need.memory_mib),
-        *(Share(d.id, d.key, "accelerator", d.class_id, MILLI_CARD) for d in cards),
+        raise ValueError("shares were asked for of a node that does not fit")
+    taken = [(cpu, need.cpus_milli), (memory, need.memory_mib), *((card, MILLI_CARD) for card in cards)]
+    factors = dict(site.factors_ppm)
+    shares = tuple(
+        Share(d.id, d.key, d.kind, None if d.kind == "memory" else d.class_id, amount, d.free - amount, factors.get(d.class_id or "", PPM))
+        for d, amount in taken
     )
+    return NodeShares(node.id, node.hostname, shares)
+
+
+def _candidate(snapshot: Snapshot, site: SiteState, *nodes: NodeShares, classes: dict[str, ClassFacts]) -> Candidate:
+    shares = tuple(share for node in nodes for share in node.shares)
     rate, power = _rate_and_power(snapshot, shares, classes)
     hour_ucny = cost_ucny(rate, snapshot.price_e8_per_du)
     # milliwatts for one hour are mWh; × PUE(10⁻³) × g/MWh gives 10⁻¹² g: 10⁹ of those are a milligram.
     carbon_mg = power * site.pue_milli * site.grid_g_per_mwh // 10**9
-    left_cpu = cpu.free - need.cpus_milli
     parts = (
         Part("price", hour_ucny, "ucny_per_hour", Text("price an hour", "每小时价格")),
         Part(
@@ -161,12 +208,17 @@ def _candidate(
             "mg_per_hour",
             Text("carbon an hour (location-based, modelled)", "每小时碳排放（基于位置，按额定功率估算）"),
         ),
-        Part("packing", left_cpu, "millicores", Text("cores left over on the node", "节点剩余核数")),
+        Part(
+            "packing",
+            sum(s.left for s in shares if s.kind == "cpu"),
+            "millicores",
+            Text("cores left over on the node", "节点剩余核数"),
+        ),
     )
     return Candidate(
         site_id=site.id, site_name=site.name, provider_id=site.provider_id, region=site.region, pue_milli=site.pue_milli,
-        node_id=node.id, node_hostname=node.hostname, shares=shares, rate_udu_per_hour=rate, power_milliwatts=power,
-        parts=parts, hour_ucny=hour_ucny, carbon_g_per_hour_milli=carbon_mg,
+        nodes=nodes, rate_udu_per_hour=rate, power_milliwatts=power, parts=parts, hour_ucny=hour_ucny,
+        carbon_g_per_hour_milli=carbon_mg,
     )  # fmt: skip
 
 
@@ -179,15 +231,15 @@ def _rate_and_power(snapshot: Snapshot, shares: tuple[Share, ...], classes: dict
             continue
         power += facts.power_milliwatts * share.amount // 1000
         if not (share.kind == "cpu" and accelerated and snapshot.cpu_with_accelerator_free):
-            rate += (facts.rate_udu_per_hour or 0) * share.amount // 1000
+            rate += device_rate(facts.rate_udu_per_hour or 0, share.amount, share.factor_ppm)
     return rate, power
 
 
 CONSTRAINTS = (
-    "site_open", "node_present", "accelerator_class", "rated", "accelerator_capacity", "cpu_capacity", "memory_capacity",
-    "isolation", "reachable", "cpu_free", "memory_free", "accelerator_free",
+    "site_open", "offered", "node_present", "accelerator_class", "rated", "accelerator_capacity", "cpu_capacity", "memory_capacity",
+    "gang_capacity", "isolation", "reachable", "cpu_free", "memory_free", "accelerator_free", "gang_free",
 )  # fmt: skip
-PERMANENT = {"accelerator_class", "rated", "accelerator_capacity", "cpu_capacity", "memory_capacity"}
+PERMANENT = {"accelerator_class", "rated", "accelerator_capacity", "cpu_capacity", "memory_capacity", "gang_capacity"}
 
 
 def _rejection(name: str, count: int, need: Need) -> Rejection:
@@ -197,6 +249,10 @@ def _rejection(name: str, count: int, need: Need) -> Rejection:
         "site_open": (
             Text("their site is not open for work", "所在站点未开放"),
             Text("the operator opens the site", "由运营方开放站点"),
+        ),
+        "offered": (
+            Text("their provider does not offer them now", "提供方当前未开放这些设备"),
+            Text("their next offer window opens", "等待下一个开放时段"),
         ),
         "node_present": (
             Text("the node was not in its site's last report", "节点未出现在站点最近一次上报中"),
@@ -248,6 +304,14 @@ def _rejection(name: str, count: int, need: Need) -> Rejection:
             Text(f"fewer free cards than {cards} now", f"当前空闲卡不足 {cards}"),
             Text("other work there ends", "等待其他作业结束"),
         ),
+        "gang_capacity": (
+            Text(f"their site cannot give {need.nodes} such nodes to one workload", f"所在站点无法为一个作业提供 {need.nodes} 个这样的节点"),
+            Text("ask for fewer nodes", "减少节点数"),
+        ),
+        "gang_free": (
+            Text(f"their site has fewer than {need.nodes} such nodes free now", f"所在站点当前空闲的此类节点不足 {need.nodes} 个"),
+            Text("other work there ends", "等待其他作业结束"),
+        ),
     }[name]
     return Rejection(name, count, name in PERMANENT, text, unblock)
 
@@ -263,18 +327,19 @@ def _reason(ranked: tuple[Candidate, ...], rejections: tuple[Rejection, ...]) ->
             f"{out} 个节点当前都无法承接；其中 {worst.count} 个：{worst.text.zh}。",
         )
     best = ranked[0]
+    where = f"{best.site_name}/{'+'.join(best.hostnames)}"
     if len(ranked) == 1:
         return Text(
-            f"{best.site_name}/{best.node_hostname} is the only one of {out + 1} nodes that fits now.",
-            f"共 {out + 1} 个节点，仅 {best.site_name}/{best.node_hostname} 当前可承接。",
+            f"{where} is the only place that fits now; {out} nodes do not.",
+            f"当前仅 {where} 可承接，另有 {out} 个节点不可用。",
         )
     for part, other in zip(best.parts, ranked[1].parts, strict=True):
         if part.value != other.value:
             return Text(
-                f"{best.site_name}/{best.node_hostname} is best of {len(ranked)} that fit: lowest {part.text.en}.",
-                f"在 {len(ranked)} 个可承接节点中，{best.site_name}/{best.node_hostname} 的{part.text.zh}最低。",
+                f"{where} is best of {len(ranked)} that fit: lowest {part.text.en}.",
+                f"在 {len(ranked)} 个可承接节点中，{where} 的{part.text.zh}最低。",
             )
     return Text(
-        f"{best.site_name}/{best.node_hostname} is one of {len(ranked)} equals; the first by id was taken.",
-        f"{len(ranked)} 个节点条件相同，按编号取 {best.site_name}/{best.node_hostname}。",
+        f"{where} is one of {len(ranked)} equals; the first by id was taken.",
+        f"{len(ranked)} 个节点条件相同，按编号取 {where}。",
     )

@@ -33,7 +33,9 @@ class NodeState:
 
 @dataclass(frozen=True, slots=True)
 class SiteState:
-    """One site as placement sees it; ``grid_g_per_mwh`` is gCO2 per MWh of its province's grid."""
+    """One site as placement sees it; ``grid_g_per_mwh`` is gCO2 per MWh of its province's grid, ``gang_nodes_max`` the
+    most nodes that its engine starts one piece of work on. ``offered`` is false outside its offer windows and while its
+    provider has it back. ``factors_ppm``: by class, the part of the rate that its devices are worth by measurement."""
 
     id: str
     name: str
@@ -45,6 +47,9 @@ class SiteState:
     pue_milli: int
     grid_g_per_mwh: int
     nodes: tuple[NodeState, ...]
+    gang_nodes_max: int = 1
+    offered: bool = True
+    factors_ppm: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +72,35 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What one workload asks for; ``accelerators`` are (name as written, whole cards)."""
+    """What one workload asks for on each of ``nodes`` nodes of one site, all at once; ``accelerators`` are (name as written,
+    whole cards)."""
 
     cpus_milli: int
     memory_mib: int
     accelerators: tuple[tuple[str, int], ...]
+    nodes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """An amount of one device that the plan takes."""
+    """An amount of one device that the plan takes; ``left`` stays free of it. ``factor_ppm``: see ``SiteState``."""
 
     device_id: str
     key: str
     kind: str
     class_id: str | None
     amount: int
+    left: int
+    factor_ppm: int
+
+
+@dataclass(frozen=True, slots=True)
+class NodeShares:
+    """What the plan takes of one node."""
+
+    node_id: str
+    hostname: str
+    shares: tuple[Share, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +118,17 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A node that can take the work now. ``power_milliwatts`` is the rated power of the shares."""
+    """A node, or as many nodes of one site as are asked for, that can take the work now, in the order of their ranks.
+
+    Rate, power, cost and carbon are those of all nodes together; ``power_milliwatts`` is the rated power of the shares.
+    """
 
     site_id: str
     site_name: str
     provider_id: str
     region: str
     pue_milli: int
-    node_id: str
-    node_hostname: str
-    shares: tuple[Share, ...]
+    nodes: tuple[NodeShares, ...]
     rate_udu_per_hour: int
     power_milliwatts: int
     parts: tuple[Part, ...]
@@ -118,7 +137,15 @@ class Candidate:
 
     @property
     def order(self) -> tuple[tuple[int, ...], str, str]:
-        return tuple(part.value for part in self.parts), self.site_id, self.node_id
+        return tuple(part.value for part in self.parts), self.site_id, self.nodes[0].node_id
+
+    @property
+    def shares(self) -> tuple[Share, ...]:
+        return tuple(share for node in self.nodes for share in node.shares)
+
+    @property
+    def hostnames(self) -> tuple[str, ...]:
+        return tuple(node.hostname for node in self.nodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +181,7 @@ class Plan:
         return {
             "candidates": [
                 {
-                    "site_id": c.site_id, "site_name": c.site_name, "node_hostname": c.node_hostname, "rank": rank,
+                    "site_id": c.site_id, "site_name": c.site_name, "node_hostnames": list(c.hostnames), "rank": rank,
                     "score_parts": [p.as_dict() for p in c.parts], "hour_ucny": c.hour_ucny,
                     "rate_udu_per_hour": c.rate_udu_per_hour, "carbon_g_per_hour_milli": c.carbon_g_per_hour_milli,
                 }

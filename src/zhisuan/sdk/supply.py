@@ -1,9 +1,20 @@
 """Sites: the provider's calls, and what an operator decides about them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
 
 from zhisuan.sdk.transport import Transport
-from zhisuan.sdk.types.supply import Earnings, JoinToken, Site, SiteCreated
+from zhisuan.sdk.types.supply import (
+    Condition,
+    Earnings,
+    Evidence,
+    JoinToken,
+    Site,
+    SiteCreated,
+    SiteEarnings,
+    TokenInfo,
+)
 
 
 class Supply(Transport):
@@ -14,16 +25,82 @@ class Supply(Transport):
     def site(self, site_id: str) -> Site:
         return self._get(Site, "sites", site_id)
 
-    def create_site(self, name: str, region: str, pue_milli: int, *, idempotency_key: str | None = None) -> SiteCreated:
-        """An invited site and the token its agent joins with. ``region`` is ISO 3166-2, such as ``CN-AH``."""
-        body = {"name": name, "region": region, "pue_milli": pue_milli}
+    def create_site(
+        self, name: str, region: str, pue_milli: int, *, idempotency_key: str | None = None, **more: Any
+    ) -> SiteCreated:
+        """An invited site and the token its agent joins with. ``region`` is ISO 3166-2, such as ``CN-AH``; ``more``:
+        ``city``, ``latitude_e6``, ``longitude_e6``, ``tariff_ucny_per_kwh``, ``claims``."""
+        body = {"name": name, "region": region, "pue_milli": pue_milli, **more}
         return self._post(SiteCreated, "sites", json=body, idempotency_key=idempotency_key)
 
-    def new_join_token(self, site_id: str, *, idempotency_key: str | None = None) -> JoinToken:
-        return self._post(JoinToken, "sites", site_id, "join-tokens", idempotency_key=idempotency_key)
+    def join_tokens(self, site_id: str) -> Iterator[TokenInfo]:
+        """All there were, newest first, without what they are."""
+        return self._pages(TokenInfo, "sites", site_id, "join-tokens")
 
-    def verify_site(self, site_id: str) -> Site:
-        return self._post(Site, "sites", site_id, "verify")
+    def new_join_token(self, site_id: str, *, hours: int = 24, idempotency_key: str | None = None) -> JoinToken:
+        return self._post(
+            JoinToken, "sites", site_id, "join-tokens", json={"hours": hours}, idempotency_key=idempotency_key
+        )
+
+    def revoke_join_token(self, site_id: str, token_id: str) -> None:
+        """End a token that has not been used."""
+        self._delete("sites", site_id, "join-tokens", token_id)
+
+    def site_evidence(self, site_id: str) -> Evidence:
+        """Claimed, found, nominal, published and measured, class by class."""
+        return self._get(Evidence, "sites", site_id, "evidence")
+
+    def verify_site(self, site_id: str, *, accept: bool = False, note: str = "") -> Site:
+        """Let the site be sold (operator). ``accept``: although the evidence has flags that block."""
+        return self._post(Site, "sites", site_id, "verify", json={"accept": accept, "note": note})
+
+    def price_site(self, site_id: str, class_id: str, basis: str, reason: str) -> Site:
+        """Sell a class of this site by its ``measured`` speed, or by the ``published`` rate again (operator)."""
+        body = {"class_id": class_id, "basis": basis, "reason": reason}
+        return self._post(Site, "sites", site_id, "pricing", json=body)
+
+    def site_conditions(self, site_id: str) -> tuple[Condition, ...]:
+        return self._items(Condition, "sites", site_id, "conditions")
+
+    def set_site_conditions(self, site_id: str, *, valid_from: datetime | None = None, **figures: Any) -> Site:
+        """``figures``: ``pue_milli``, ``tariff_ucny_per_kwh`` (both from ``valid_from``), ``city``, ``latitude_e6``,
+        ``longitude_e6``."""
+        start = {} if valid_from is None else {"valid_from": valid_from.isoformat()}
+        return self._post(Site, "sites", site_id, "conditions", json={**figures, **start})
+
+    def set_site_claims(self, site_id: str, claims: Sequence[dict[str, Any]]) -> Site:
+        """``{"class_id": …, "count": …, "tflops_milli": …}`` each; replaces what was claimed before."""
+        return self._post(Site, "sites", site_id, "claims", json={"claims": list(claims)})
+
+    def set_site_windows(self, site_id: str, windows: Sequence[dict[str, Any]], zone: str = "Asia/Shanghai") -> Site:
+        """The weekly hours in which devices are offered, ``{"days": ["mon"], "from": "22:00", "to": "08:00"}`` each; none:
+        always."""
+        return self._post(Site, "sites", site_id, "windows", json={"zone": zone, "windows": list(windows)})
+
+    def take_back(
+        self,
+        site_id: str,
+        *,
+        notice_seconds: int = 600,
+        back_at: datetime | None = None,
+        until: datetime | None = None,
+        reason: str = "",
+    ) -> Site:
+        """Take the devices back with notice to the work on them; ``until``: offered again by itself then."""
+        body: dict[str, Any] = {"notice_seconds": notice_seconds, "reason": reason}
+        body |= {n: at.isoformat() for n, at in (("back_at", back_at), ("until", until)) if at is not None}
+        return self._post(Site, "sites", site_id, "take-back", json=body)
+
+    def offer_again(self, site_id: str) -> Site:
+        """End a recall."""
+        return self._post(Site, "sites", site_id, "offer-again")
+
+    def revoke_site(self, site_id: str, reason: str = "") -> Site:
+        """Shut the site's agent out at once; a new join token lets one in again."""
+        return self._post(Site, "sites", site_id, "revoke", json={"reason": reason})
+
+    def site_earnings(self, site_id: str) -> SiteEarnings:
+        return self._get(SiteEarnings, "sites", site_id, "earnings")
 
     def open_site(self, site_id: str) -> Site:
         """Let the site take work."""

@@ -1,36 +1,46 @@
 """The agent put together: who this site is, what it has, and the lanes that run until the agent is told to stop."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from zhisuan import __version__
 from zhisuan.base.clock import Clock
 from zhisuan.base.ids import Ids
-from zhisuan.engines.contract import AcceleratorGrant, Engine, EngineReport, IsolationLevel
+from zhisuan.engines.contract import AcceleratorGrant, ClusterNode, Engine, EngineReport, IsolationLevel
+from zhisuan.engines.errors import EngineUnavailable
+from zhisuan.engines.local.config import LocalEngineConfig
 from zhisuan.site.artefacts import Artefacts
 from zhisuan.site.backoff import Backoff, Fraction, Link, log, until_reached
 from zhisuan.site.blobs import BlobCache
 from zhisuan.site.book import Book
 from zhisuan.site.client import ServerClient
 from zhisuan.site.config import AgentConfig
+from zhisuan.site.contact import Contact, host_boot
 from zhisuan.site.control import Control
 from zhisuan.site.courier import Courier
+from zhisuan.site.discovery import SystemHostReader
 from zhisuan.site.errors import Refused
 from zhisuan.site.identity import Identity, establish
-from zhisuan.site.inventory import accelerator_grants, inventory, survey
+from zhisuan.site.inventory import accelerator_grants, engine_facts, inventory, survey
 from zhisuan.site.journal import Journal
+from zhisuan.site.outsiders import cards_in_use
 from zhisuan.site.reconcile import Run
 from zhisuan.site.record import Stage
+from zhisuan.site.rotation import Rotation
+from zhisuan.site.round_trip import measure_round_trip
 from zhisuan.site.runspec import blob_ids
 from zhisuan.site.services import Services
 from zhisuan.site.signals import Signals
 from zhisuan.site.spool import Spool
 from zhisuan.site.starter import Starter
+from zhisuan.site.stock import Stock
 from zhisuan.site.sync import Sync
+from zhisuan.site.watch_devices import DeviceWatch
 from zhisuan.wire.site import Inventory
 
 KEEPALIVE_SECONDS = 30.0
+CLUSTER_SECONDS = 20.0
 JOURNAL_NAME = "journal.db"
 
 
@@ -47,6 +57,9 @@ class Agent:
         self._signals = Signals()
         self._client = ServerClient(config.server_url, ca_file=config.ca_file)
         self._journal = Journal(config.data_dir / JOURNAL_NAME)
+        self._use_credential: Callable[[str], None] = lambda _: None
+        self._contact = Contact(self._journal, clock, host_boot())
+        self._devices: DeviceWatch | None = None
 
     async def run(self) -> None:
         """Until cancelled. Raises an AgentStop, or a group with one in it, when the agent cannot go on."""
@@ -56,8 +69,7 @@ class Agent:
             _say_engine(report, allow_unisolated=self._config.engine.allow_unisolated)
             book = Book(self._journal, self._signals)
             book.found_runs(await asyncio.to_thread(self._engine.list))
-            message, grants = await self._take_stock(report, book)
-            await self._work(identity, book, message, grants)
+            await self._work(identity, book, await self._take_stock(report, book))
         finally:
             await self._client.close()
             self._journal.close()
@@ -72,13 +84,25 @@ class Agent:
             self._new_backoff(),
             self._link,
         )
-        self._client.credential = identity.credential
+        self._rotation = Rotation(
+            self._config.data_dir, identity, self._client, self._clock, self._ids, self._link, self._fraction,
+            on_change=lambda credential: self._use_credential(credential),
+        )  # fmt: skip
+        await self._rotation.settle()
         if not self._client.protected:
             log.warning("The server is addressed by http: anyone on the way can read the site's credential; use https.")
         log.info("zhisuan agent %s for site %s (%s).", __version__, identity.site_name, identity.site_id)
         return identity
 
-    async def _take_stock(self, report: EngineReport, book: Book) -> tuple[Inventory, Mapping[str, AcceleratorGrant]]:
+    async def _take_stock(self, report: EngineReport, book: Book) -> Stock:
+        """What the cluster has, or this host where the engine is one of a host."""
+        allowed = self._config.engine.allow_unisolated
+        nodes = await self._cluster_nodes()
+        if nodes:
+            models = (
+                {} if isinstance(self._config.engine, LocalEngineConfig) else self._config.engine.accelerator_models
+            )
+            return Stock.of_cluster(engine_facts(report, allow_unisolated=allowed), nodes, models)
         facts, measured = await survey(
             str(self._config.data_dir),
             self._config.probe,
@@ -86,19 +110,29 @@ class Agent:
             self._clock,
             working=any(held.run is Run.live for held in book.held.values()),
         )
+        trip = await measure_round_trip(self._client, self._clock)
+        if trip is not None:
+            measured = measured.with_fact("round_trip", trip.to_json())
         message = inventory(
-            facts,
-            measured,
-            report,
-            allow_unisolated=self._config.engine.allow_unisolated,
-            memory_reserve_mib=self._config.memory_reserve_mib,
+            facts, measured, report, allow_unisolated=allowed, memory_reserve_mib=self._config.memory_reserve_mib
         )
-        return message, accelerator_grants(facts)
+        stock = Stock(message, accelerator_grants(facts))
+        self._devices = DeviceWatch(stock, facts, measured.by_device, lambda: _cards_in_use(book, facts.hostname))
+        return stock
 
-    async def _work(
-        self, identity: Identity, book: Book, message: Inventory, grants: Mapping[str, AcceleratorGrant]
-    ) -> None:
-        services = Services(self._engine, book, identity.credential, self._fraction)
+    async def _cluster_nodes(self) -> tuple[ClusterNode, ...]:
+        """Asked until the cluster answers: without it there is nothing to offer."""
+        backoff = self._new_backoff()
+        while True:
+            try:
+                return await asyncio.to_thread(self._engine.nodes)
+            except EngineUnavailable as error:
+                log.warning("The cluster does not answer: %s", error)
+                await backoff.pause()
+
+    async def _work(self, identity: Identity, book: Book, stock: Stock) -> None:
+        services = Services(self._engine, book, self._client.credential or identity.credential, self._fraction)
+        self._use_credential = services.use_credential
         gateway_url = self._config.gateway_url or identity.gateway_url
         if gateway_url is not None:
             services.use_gateway(gateway_url)
@@ -115,9 +149,10 @@ class Agent:
                 self._engine,
                 book,
                 self._clock,
+                self._contact,
                 self._signals,
                 spawn,
-                start=self._starter(book, grants).start,
+                start=self._starter(book, stock.grants).start,
                 deliver=self._courier(book).deliver,
                 watch=services.watch,
             )
@@ -126,6 +161,7 @@ class Agent:
                 book,
                 control,
                 self._clock,
+                self._contact,
                 self._signals,
                 self._link,
                 self._new_backoff,
@@ -139,12 +175,13 @@ class Agent:
                 sync.tell(),
                 spool.run(),
                 services.run(),
-                self._send_inventory(message),
+                self._rotation.run(),
+                self._tell_stock(stock),
                 self._keep_alive(),
             ):
                 spawn(lane)
 
-    def _starter(self, book: Book, grants: Mapping[str, AcceleratorGrant]) -> Starter:
+    def _starter(self, book: Book, grants: Mapping[str, Mapping[str, AcceleratorGrant]]) -> Starter:
         def in_use() -> set[str]:
             waiting = (h.record.offer for h in book.held.values() if h.record.stage is not Stage.exited)
             return {blob_id for offer in waiting for blob_id in blob_ids(offer)}
@@ -155,7 +192,7 @@ class Agent:
             bytes_max=self._config.blob_cache_bytes_max,
             in_use=in_use,
         )
-        return Starter(self._engine, book, blobs, self._clock, self._new_backoff, grants)
+        return Starter(self._engine, book, blobs, self._clock, self._contact, self._new_backoff, grants)
 
     def _courier(self, book: Book) -> Courier:
         artefacts = Artefacts(self._engine, self._client, self._journal, self._link)
@@ -163,6 +200,16 @@ class Agent:
 
     def _new_backoff(self) -> Backoff:
         return Backoff(self._fraction)
+
+    async def _tell_stock(self, stock: Stock) -> None:
+        """The inventory, and whatever changes in it: of a cluster its nodes, of a host its accelerators."""
+        await self._send_inventory(stock.message)
+        if self._devices is not None:
+            await self._devices.run(SystemHostReader(), self._send_inventory)
+        while stock.of_a_cluster:
+            await asyncio.sleep(CLUSTER_SECONDS)
+            if stock.renew(await self._cluster_nodes()):
+                await self._send_inventory(stock.message)
 
     async def _send_inventory(self, message: Inventory) -> None:
         """Until the server has taken it; a refusal is tried again too, since the server may be mended."""
@@ -185,6 +232,11 @@ class Agent:
             except OSError as error:
                 log.error("The engine cannot be told that the agent lives: %s", error)
             await asyncio.sleep(seconds)
+
+
+def _cards_in_use(book: Book, hostname: str) -> frozenset[str] | None:
+    """Not known while the engine has runs that the journal does not know."""
+    return None if book.strays else cards_in_use(book.held.values(), hostname)
 
 
 def _say_engine(report: EngineReport, *, allow_unisolated: bool) -> None:

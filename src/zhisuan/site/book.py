@@ -87,8 +87,10 @@ class Book:
             else:
                 held.run = Run.ended if held.ended.is_set() else Run.live
 
-    def known(self, loop_time: float) -> Iterator[Known]:
+    def known(self, loop_time: float, silent_seconds: float = 0.0) -> Iterator[Known]:
+        """What is held, for planning; ``silent_seconds``: how long the server has not renewed the leases."""
         for held in self.held.values():
+            term = held.record.offer.term_seconds
             yield Known(
                 held.key,
                 held.record.stage,
@@ -96,6 +98,7 @@ class Book:
                 busy=held.starting,
                 stopping=loop_time < held.stop_again_at,
                 acknowledged=held.acknowledged and not held.leaving,
+                overdue=term is not None and silent_seconds >= term,
             )
         for key, stray in self.strays.items():
             yield Known(key, None, stray.run, stopping=loop_time < stray.stop_again_at)

@@ -1,7 +1,8 @@
 """The agent's calls to the server: outbound HTTPS, verified, each with a time limit, answers turned into messages.
 
-Network failures, time-outs and answers that ask to come back later raise ``Unreachable``; a 401 raises
-``CredentialRevoked``; any other refusal raises ``Refused`` with the server's own words.
+Network failures, time-outs and answers that ask to come back later raise ``Unreachable``; a 401 to the credential raises
+``CredentialRevoked``; any other refusal raises ``Refused`` with the server's own words. The credential may be replaced while
+calls are on their way: one that was refused with the old one is as good as unanswered.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import json
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote, urlsplit
@@ -17,10 +19,12 @@ import aiohttp
 from pydantic import ValidationError
 
 from zhisuan import __version__
+from zhisuan.base.errors import FieldProblem
 from zhisuan.base.text import Text
 from zhisuan.site.errors import ConfigUnusable, CredentialRevoked, JoinRefused, Refused, Unreachable
 from zhisuan.wire import PREFIX
 from zhisuan.wire.common import Accepted, Message
+from zhisuan.wire.joining import CredentialRequest, HelloAnswer, HelloRequest, SiteStanding
 from zhisuan.wire.site import (
     ArtefactAnswer,
     Inventory,
@@ -40,6 +44,10 @@ _CONNECT_SECONDS = 10.0
 _ANSWER_SECONDS = 30.0
 _TRANSFER_STALL_SECONDS = 120.0
 _COME_BACK_LATER = frozenset({408, 425, 429})
+_NEW_TOKEN = Text(
+    "Ask the platform's operator for a new join token; a token works once and only for a while.",
+    "请向平台运营方申请新的加入令牌；令牌只能使用一次，且有有效期。",
+)
 
 
 class ServerClient:
@@ -62,19 +70,29 @@ class ServerClient:
             await self._session.close()
             self._session = None
 
+    async def hello(self, token: str | None = None) -> HelloAnswer:
+        """The server's time, and what a join token would do."""
+        return await self._post("/hello", HelloRequest(token=token), HelloAnswer, authorised=False)
+
     async def join(self, request: JoinRequest) -> JoinAnswer:
         """Raises JoinRefused when the server does not take the token."""
         try:
             return await self._post("/join", request, JoinAnswer, authorised=False)
-        except (Refused, CredentialRevoked) as error:
-            detail = error.detail if isinstance(error, Refused) else error.what.en
+        except Refused as error:
             raise JoinRefused(
-                Text(f"The server refused the join token: {detail}", f"服务器拒绝了加入令牌：{detail}"),
-                Text(
-                    "Ask the platform's operator for a new join token; a token works once and only for a while.",
-                    "请向平台运营方申请新的加入令牌；令牌只能使用一次，且有有效期。",
-                ),
+                Text(f"This site cannot join: {error.said.en}", f"站点无法加入：{error.said.zh}"),
+                error.remedy if error.remedy.en else _NEW_TOKEN,
+                problems=error.problems,
             ) from error
+
+    async def standing(self) -> SiteStanding:
+        """What the platform makes of this site."""
+        async with self._call("GET", "/site", _answer(_ANSWER_SECONDS)) as response:
+            return _parse(SiteStanding, await response.read())
+
+    async def send_credential(self, digest: str) -> SiteStanding:
+        """Let the credential with this digest wait for its first use."""
+        return await self._post("/credential", CredentialRequest(credential_digest=digest), SiteStanding)
 
     async def send_inventory(self, inventory: Inventory) -> Accepted:
         return await self._post("/inventory", inventory, Accepted)
@@ -116,7 +134,7 @@ class ServerClient:
         seconds: float = _ANSWER_SECONDS,
         authorised: bool = True,
     ) -> Answer:
-        timeout = aiohttp.ClientTimeout(total=seconds + _CONNECT_SECONDS, sock_connect=_CONNECT_SECONDS)
+        timeout = _answer(seconds)
         body = message.model_dump_json().encode()
         headers = {"content-type": "application/json"}
         async with self._call("POST", where, timeout, data=body, headers=headers, authorised=authorised) as response:
@@ -135,8 +153,9 @@ class ServerClient:
         authorised: bool = True,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         sent = dict(headers or {})
-        if authorised and self.credential:
-            sent["authorization"] = f"Bearer {self.credential}"
+        credential = self.credential if authorised else None
+        if credential:
+            sent["authorization"] = f"Bearer {credential}"
         try:
             async with self._open().request(
                 method,
@@ -147,8 +166,10 @@ class ServerClient:
                 timeout=timeout,
                 allow_redirects=False,
             ) as response:
+                if response.status == 401 and credential != self.credential and authorised:
+                    raise Unreachable("the credential was being replaced")
                 if not 200 <= response.status < 300:
-                    await _raise_for(response)
+                    await _raise_for(response, authorised=authorised)
                 yield response
         except aiohttp.ClientConnectorCertificateError as error:
             raise Unreachable(f"its certificate is not trusted ({error.certificate_error})") from error
@@ -166,6 +187,10 @@ class ServerClient:
                 headers={"user-agent": f"zhisuan-agent/{__version__}", "accept-encoding": "identity"},
             )
         return self._session
+
+
+def _answer(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=seconds + _CONNECT_SECONDS, sock_connect=_CONNECT_SECONDS)
 
 
 def _transfer() -> aiohttp.ClientTimeout:
@@ -192,33 +217,58 @@ def _parse(answer: type[Answer], body: bytes) -> Answer:
         raise Unreachable(f"its answer is not a {answer.__name__} ({error.error_count()} problems)") from error
 
 
-async def _raise_for(response: aiohttp.ClientResponse) -> None:
+async def _raise_for(response: aiohttp.ClientResponse, *, authorised: bool) -> None:
     status = response.status
-    code, detail, remedy = await _problem(response)
-    if status == 401:
+    told = await _problem(response)
+    if status == 401 and authorised:
         raise CredentialRevoked(
             Text(
-                f"The server does not accept this site's credential (any more): {detail}",
-                f"服务器不接受（或已吊销）本站点的凭据：{detail}",
+                f"The server does not accept this site's credential (any more): {told.said.en}",
+                f"服务器不接受（或已吊销）本站点的凭据：{told.said.zh}",
             ),
             Text(
-                "Ask the platform's operator for a new join token and start the agent with it and an empty data folder.",
-                "请向平台运营方申请新的加入令牌，并用空的数据目录重新启动代理。",
+                "Work that runs here goes on. To take it up again, get a new join token (`zhisuan site token SITE`) and run "
+                "`zhisuan site join` with it on this data folder.",
+                "正在运行的作业会继续。若要重新接管，请获取新的加入令牌（zhisuan site token SITE），"
+                "并用它在同一数据目录上运行 zhisuan site join。",
             ),
         )
     if status in _COME_BACK_LATER or status >= 500:
-        raise Unreachable(f"it answered {status} {code}: {detail}")
-    raise Refused(status, code, detail, remedy)
+        raise Unreachable(f"it answered {status} {told.code}: {told.said.en}")
+    refused = Refused(status, told.code, told.said.en, told.remedy.en, zh=(told.said.zh, told.remedy.zh))
+    refused.problems = told.problems
+    raise refused
 
 
-async def _problem(response: aiohttp.ClientResponse) -> tuple[str, str, str]:
-    """Code, sentence and remedy of a problem document, or the best that can be said of any other answer."""
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A problem document, or the best that can be said of any other answer."""
+
+    code: str
+    said: Text
+    remedy: Text
+    problems: tuple[FieldProblem, ...] = ()
+
+
+async def _problem(response: aiohttp.ClientResponse) -> _Told:
     body = (await response.content.read(64 * 1024)).decode("utf-8", "replace")
     try:
         document = json.loads(body)
     except ValueError:
         document = None
     if not isinstance(document, dict):
-        return response.reason or "error", " ".join(body.split())[:200] or "no explanation", ""
-    detail = document.get("detail") or document.get("title") or "no explanation"
-    return str(document.get("code", response.reason)), str(detail), str(document.get("remedy", ""))
+        plain = " ".join(body.split())[:200] or "no explanation"
+        return _Told(response.reason or "error", Text(plain, plain), Text("", ""))
+    detail = str(document.get("detail") or document.get("title") or "no explanation")
+    remedy, chinese = str(document.get("remedy", "")), document.get("zh")
+    zh = chinese if isinstance(chinese, dict) else {}
+    return _Told(
+        str(document.get("code", response.reason)),
+        Text(detail, str(zh.get("detail") or detail)),
+        Text(remedy, str(zh.get("remedy") or remedy)),
+        tuple(
+            FieldProblem(str(p.get("where", "")), Text(str(p.get("en", "")), str(p.get("zh", ""))))
+            for p in document.get("problems") or ()
+            if isinstance(p, dict)
+        ),
+    )

@@ -1,12 +1,16 @@
 """What the agent is told when it starts; a JSON file for ``python -m zhisuan.site``, or made in place by the embedder."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, SecretStr, Tag, ValidationError
 
 from zhisuan.base.text import Text
 from zhisuan.engines.local.config import LocalEngineConfig
+from zhisuan.engines.ray.config import RayEngineConfig
+from zhisuan.engines.slurm.config import SlurmEngineConfig
 from zhisuan.site.errors import ConfigUnusable
 from zhisuan.site.private_file import write_private
 from zhisuan.site.probes import Budget
@@ -22,6 +26,19 @@ class ProbeSettings(BaseModel):
     budget: Budget = Budget()
 
 
+def _kind(value: Any) -> str:
+    """The engine's kind of a file or an object; the local one where none is named."""
+    return str(value.get("kind", "local") if isinstance(value, Mapping) else getattr(value, "kind", "local"))
+
+
+EngineConfig = Annotated[
+    Annotated[LocalEngineConfig, Tag("local")]
+    | Annotated[SlurmEngineConfig, Tag("slurm")]
+    | Annotated[RayEngineConfig, Tag("ray")],
+    Discriminator(_kind),
+]
+
+
 class AgentConfig(BaseModel):
     """``data_dir`` keeps credential, journal, archives and runs of this one site. ``join_token`` is needed until the site
     has joined. ``gateway_url`` overrides what the server says. ``ca_file``: trust this authority (PEM) for the server
@@ -35,7 +52,7 @@ class AgentConfig(BaseModel):
     join_token: SecretStr | None = None
     gateway_url: str | None = Field(default=None, pattern=r"^https?://")
     ca_file: Path | None = None
-    engine: LocalEngineConfig = LocalEngineConfig()
+    engine: EngineConfig = LocalEngineConfig()
     probe: ProbeSettings = ProbeSettings()
     memory_reserve_mib: int | None = Field(default=None, ge=0)
     blob_cache_bytes_max: int = Field(default=10 * 1024**3, ge=0)
@@ -54,10 +71,17 @@ def read_config(path: Path) -> AgentConfig:
 
 
 def write_config(config: AgentConfig, path: Path) -> None:
-    """The file for ``python -m zhisuan.site``, readable by its owner only: the join token is in it."""
-    fields = config.model_dump(mode="json")
-    fields["join_token"] = config.join_token.get_secret_value() if config.join_token is not None else None
-    write_private(path, json.dumps(fields, indent=2))
+    """The file for ``python -m zhisuan.site``, readable by its owner only: secrets are in it."""
+    write_private(path, json.dumps(config.model_dump(), indent=2, default=_written))
+
+
+def _written(value: object) -> str:
+    """Paths as text, secrets in the clear."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} cannot stand in the agent's configuration")
 
 
 def _unusable(path: Path, en: str, zh: str) -> ConfigUnusable:

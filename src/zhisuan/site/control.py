@@ -10,8 +10,9 @@ from zhisuan.engines.contract import Engine, Observation, RunPhase
 from zhisuan.engines.errors import EngineError, UnknownRun
 from zhisuan.site.backoff import log
 from zhisuan.site.book import Book, Held, Stray
+from zhisuan.site.contact import Contact
 from zhisuan.site.reconcile import Action, Do, Known, Run, plan
-from zhisuan.site.record import Key, Stage, ended_without_run, key_of, lost
+from zhisuan.site.record import Key, Stage, Step, ended_without_run, key_of, lost
 from zhisuan.site.signals import Signals
 from zhisuan.wire.site import LeaseOffer, LeaseReport
 
@@ -37,6 +38,7 @@ class Control:
         engine: Engine,
         book: Book,
         clock: Clock,
+        contact: Contact,
         signals: Signals,
         spawn: Spawn,
         *,
@@ -47,6 +49,7 @@ class Control:
         self._engine = engine
         self._book = book
         self._clock = clock
+        self._contact = contact
         self._signals = signals
         self._spawn = spawn
         self._start = start
@@ -153,8 +156,9 @@ class Control:
     def _act(self) -> None:
         """Plan and act; long work goes to tasks."""
         loop_time = asyncio.get_running_loop().time()
-        known = [*self._book.known(loop_time), *(Known(key, Stage.exited, past=True) for key in self._past)]
-        for action in plan(self._desired, known):
+        silent = self._contact.silent_seconds
+        known = [*self._book.known(loop_time, silent), *(Known(key, Stage.exited, past=True) for key in self._past)]
+        for action in plan(self._desired, known, may_start=self._contact.may_start):
             self._do(action)
 
     def _do(self, action: Action) -> None:
@@ -170,6 +174,11 @@ class Control:
                 held.start = self._spawn(self._start(held))
                 held.start.add_done_callback(lambda _task: self._signals.control.set())
             case Do.stop:
+                self._stop(action, held)
+            case Do.expire if held is not None:
+                if not held.record.expired:
+                    log.warning("%s: the server was not reached for the lease's term; ending the work.", action.key)
+                    self._book.apply(held, Step(held.record.as_expired()))
                 self._stop(action, held)
             case Do.withdraw if held is not None:
                 step = ended_without_run(held.record, self._clock.now(), "cancelled", "Stopped before it had started.")

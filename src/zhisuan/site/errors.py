@@ -66,16 +66,21 @@ class Unreachable(ServerProblem):
 
 
 class Refused(ServerProblem):
-    """``http_status`` and ``code`` are the server's; ``detail`` is its own sentence."""
+    """``http_status`` and ``code`` are the server's; ``detail`` is its own sentence, ``said`` the same in both languages."""
 
     default_code = "server_refused"
 
-    def __init__(self, http_status: int, code: str, detail: str, remedy: str = "") -> None:
+    def __init__(
+        self, http_status: int, code: str, detail: str, remedy: str = "", *, zh: tuple[str, str] = ("", "")
+    ) -> None:
+        """``zh`` is detail and remedy in Chinese, where the server said them."""
+        self.said = Text(detail, zh[0] or detail)
         super().__init__(
             Text(
-                f"The server refused ({http_status} {code}): {detail}", f"服务器拒绝（{http_status} {code}）：{detail}"
+                f"The server refused ({http_status} {code}): {detail}",
+                f"服务器拒绝（{http_status} {code}）：{self.said.zh}",
             ),
-            Text(remedy, remedy),
+            Text(remedy, zh[1] or remedy),
         )
         self.http_status = http_status
         self.server_code = code

@@ -5,12 +5,13 @@
 3. The server's answer says which site this is; the file is complete.
 
 A kill between 1 and 3 is repaired by joining again with the same token and the same digest, which a server answers alike.
+Later the credential is replaced now and then (``site.rotation``).
 """
 
 import platform
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from zhisuan import __version__
 from zhisuan.base.ids import Ids
@@ -20,13 +21,14 @@ from zhisuan.site.backoff import Backoff, Link, log, until_reached
 from zhisuan.site.client import ServerClient
 from zhisuan.site.errors import ConfigUnusable
 from zhisuan.site.private_file import write_private
-from zhisuan.wire.site import JoinRequest
+from zhisuan.wire.joining import SiteJoinRequest, SiteRegistration
 
 FILE_NAME = "credential.json"
 
 
 class Identity(BaseModel):
-    """``site_id`` is empty until the server has answered."""
+    """``site_id`` is empty until the server has answered. ``since``: when this agent began to use the credential;
+    ``next_credential``: one that it has offered the server, and that may or may not have taken the other's place."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -34,6 +36,8 @@ class Identity(BaseModel):
     site_id: str = ""
     site_name: str = ""
     gateway_url: str | None = None
+    since: AwareDatetime | None = None
+    next_credential: str = ""
 
 
 def load(data_dir: Path) -> Identity | None:
@@ -60,9 +64,16 @@ def keep(data_dir: Path, identity: Identity) -> None:
 
 
 async def establish(
-    data_dir: Path, join_token: str | None, client: ServerClient, ids: Ids, backoff: Backoff, link: Link
+    data_dir: Path,
+    join_token: str | None,
+    client: ServerClient,
+    ids: Ids,
+    backoff: Backoff,
+    link: Link,
+    registration: SiteRegistration | None = None,
 ) -> Identity:
-    """The site's identity, joining if need be; keeps trying while the server is away.
+    """The site's identity, joining if need be (with what ``registration`` says of the site); keeps trying while the server
+    is away.
 
     Raises JoinRefused, and ConfigUnusable when there is neither a credential nor a token.
     """
@@ -80,8 +91,9 @@ async def establish(
     if identity is None:
         identity = Identity(credential=ids.secret("zsc"))
         keep(data_dir, identity)
-    request = JoinRequest(
+    request = SiteJoinRequest(
         token=join_token,
+        registration=registration,
         agent_version=__version__,
         hostname=platform.node() or "localhost",
         credential_digest=digest(identity.credential),

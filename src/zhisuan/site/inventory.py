@@ -1,8 +1,7 @@
 """What this site has to offer: discovered at every start, measured once a boot and version, told to the server."""
 
 import asyncio
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,9 +12,10 @@ from zhisuan.base.clock import Clock
 from zhisuan.engines.contract import AcceleratorGrant, EngineReport
 from zhisuan.site.backoff import log
 from zhisuan.site.config import ProbeSettings
-from zhisuan.site.discovery import HostFacts, SystemHostReader, discover
+from zhisuan.site.discovery import Accelerator, HostFacts, SystemHostReader, discover
 from zhisuan.site.journal import Journal
 from zhisuan.site.probes import ProbeReport, Progress, probe_host
+from zhisuan.site.threads import unattended
 from zhisuan.wire.site import DeviceReport, EngineFacts, Inventory, MeasurementReport, NodeReport
 
 CPU_KEY = "cpu"
@@ -32,6 +32,9 @@ class Measured:
 
     by_device: Mapping[str, tuple[MeasurementReport, ...]]
     report: Mapping[str, Any]
+
+    def with_fact(self, name: str, value: Any) -> "Measured":
+        return Measured(self.by_device, {**self.report, name: value})
 
 
 NOT_MEASURED = Measured({}, {})
@@ -53,8 +56,8 @@ async def survey(
     if working:
         log.warning("Work is running here; the machine is measured at the next start without any.")
         return facts, _restore(kept) if kept is not None else NOT_MEASURED
-    report = await _unattended(
-        lambda: probe_host(facts, data_dir=data_dir, budget=settings.budget, on_progress=_say_progress)
+    report = await unattended(
+        lambda: probe_host(facts, data_dir=data_dir, budget=settings.budget, on_progress=_say_progress), "probes"
     )
     measured = _measured(facts, report, clock)
     journal.keep_fact(_FACT, {"subject": subject, **_plain(measured)})
@@ -64,32 +67,6 @@ async def survey(
     for problem in report.problems:
         log.warning("%s %s", problem.what.en, problem.remedy.en)
     return facts, measured
-
-
-async def _unattended(work: Callable[[], ProbeReport]) -> ProbeReport:
-    """``work`` in a thread that an agent told to stop does not wait for."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[ProbeReport] = loop.create_future()
-
-    def tell(report: ProbeReport | None, error: Exception | None) -> None:
-        if done.cancelled():
-            return
-        if error is not None:
-            done.set_exception(error)
-        elif report is not None:
-            done.set_result(report)
-
-    def run() -> None:
-        report, error = None, None
-        try:
-            report = work()
-        except Exception as raised:
-            error = raised
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(tell, report, error)
-
-    threading.Thread(target=run, name="probes", daemon=True).start()
-    return await done
 
 
 def _say_progress(progress: Progress) -> None:
@@ -159,18 +136,7 @@ def inventory(
             health="ok",
         ),
     ]
-    devices += [
-        DeviceReport(
-            key=a.key,
-            kind="accelerator",
-            name=a.name,
-            capacity=1000,
-            memory_mib=a.memory_mib,
-            health=a.health,
-            measurements=measured.by_device.get(a.key, ()),
-        )
-        for a in facts.accelerators
-    ]
+    devices += [card_report(a, measured.by_device.get(a.key, ())) for a in facts.accelerators]
     node = NodeReport(
         hostname=facts.hostname,
         os=f"{facts.os.name} {facts.os.version}".strip(),
@@ -179,22 +145,42 @@ def inventory(
         facts={**facts.to_json(), "probes": dict(measured.report)},
         devices=tuple(devices),
     )
-    return Inventory(engine=_engine_facts(engine, allow_unisolated), nodes=(node,))
+    return Inventory(engine=engine_facts(engine, allow_unisolated=allow_unisolated), nodes=(node,))
 
 
-def _engine_facts(report: EngineReport, allow_unisolated: bool) -> EngineFacts:
+def engine_facts(report: EngineReport, *, allow_unisolated: bool) -> EngineFacts:
     return EngineFacts(
         engine=report.engine,
         version=report.version,
         isolation=report.isolation.value,
         allow_unisolated=allow_unisolated,
+        nodes_max=max(1, report.nodes_max),
         limits=dict(report.limits),
         problems=tuple(asdict(p) for p in report.problems),
     )
 
 
-def accelerator_grants(facts: HostFacts) -> dict[str, AcceleratorGrant]:
-    """The engine's view of each accelerator by device key; NVIDIA's key is the vendor's own UUID."""
-    return {
-        a.key: AcceleratorGrant(a.vendor, a.index, a.key if a.vendor == "nvidia" else None) for a in facts.accelerators
-    }
+def card_report(device: Accelerator, measurements: tuple[MeasurementReport, ...]) -> DeviceReport:
+    """One accelerator; what its tool has against it stands in the note, in both languages."""
+    reason = device.health_reason
+    return DeviceReport(
+        key=device.key,
+        kind="accelerator",
+        name=device.name,
+        capacity=1000,
+        memory_mib=device.memory_mib,
+        health=device.health,
+        note=None if reason is None else f"{reason.en} {reason.zh}",
+        measurements=measurements,
+    )
+
+
+def accelerator_grants(facts: HostFacts) -> dict[str, dict[str, AcceleratorGrant]]:
+    """The engine's view of each accelerator by host name and device key."""
+    return {facts.hostname: {a.key: card_grant(a) for a in facts.accelerators}}
+
+
+def card_grant(device: Accelerator) -> AcceleratorGrant:
+    """NVIDIA's key is the vendor's own UUID."""
+    uuid = device.key if device.vendor == "nvidia" else None
+    return AcceleratorGrant(device.vendor, device.index, uuid, device.bus_id)

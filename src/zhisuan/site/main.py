@@ -19,6 +19,8 @@ from zhisuan.base.clock import Clock, SystemClock
 from zhisuan.base.ids import TimeOrderedIds
 from zhisuan.base.text import Text
 from zhisuan.engines.contract import Engine
+from zhisuan.engines.ray.config import RayEngineConfig
+from zhisuan.engines.slurm.config import SlurmEngineConfig
 from zhisuan.site.agent import Agent
 from zhisuan.site.backoff import log
 from zhisuan.site.config import AgentConfig, read_config
@@ -29,14 +31,14 @@ PARENT_SECONDS = 1.0
 
 
 def run_agent(config: AgentConfig, *, engine: Engine | None = None, clock: Clock | None = None) -> None:
-    """Run the agent of one site until SIGTERM or SIGINT. ``engine`` replaces the local one.
+    """Run the agent of one site until SIGTERM or SIGINT. ``engine`` replaces the one of the configuration.
 
     Raises an AgentStop that says why the agent cannot go on and what to do.
     """
     parent_pid = os.getppid()
     with _alone(config.data_dir):
         when = clock or SystemClock()
-        agent = Agent(config, engine or _local_engine(config, when), when, TimeOrderedIds(when), SystemRandom().random)
+        agent = Agent(config, engine or engine_of(config, when), when, TimeOrderedIds(when), SystemRandom().random)
         asyncio.run(_until_told(agent, parent_pid if config.exit_with_parent else None))
 
 
@@ -109,10 +111,20 @@ def _alone(data_dir: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _local_engine(config: AgentConfig, clock: Clock) -> Engine:
+def engine_of(config: AgentConfig, clock: Clock) -> Engine:
+    """The engine that the configuration names; only its own driver is loaded."""
+    chosen, folder = config.engine, config.data_dir / "engine"
+    if isinstance(chosen, SlurmEngineConfig):
+        from zhisuan.engines.slurm.engine import SlurmEngine
+
+        return SlurmEngine(chosen.root or folder, clock=clock, config=chosen)
+    if isinstance(chosen, RayEngineConfig):
+        from zhisuan.engines.ray.engine import RayEngine
+
+        return RayEngine(folder, clock=clock, config=chosen)
     from zhisuan.engines.local.engine import LocalEngine
 
-    return LocalEngine(config.data_dir / "engine", clock=clock, config=config.engine)
+    return LocalEngine(folder, clock=clock, config=chosen)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

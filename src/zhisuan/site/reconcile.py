@@ -28,7 +28,8 @@ class Known:
 
     ``stage`` is the journal's, ``None`` where only the engine has a trace. ``busy``: a start is under way, so the engine
     may get a run any moment. ``stopping``: a stop has been asked for. ``acknowledged``: the server has taken the final
-    report, everything delivered. ``past``: ended and forgotten; only its final report is kept.
+    report, everything delivered. ``past``: ended and forgotten; only its final report is kept. ``overdue``: the lease's
+    term has run out without word from the server.
     """
 
     key: Key
@@ -38,6 +39,7 @@ class Known:
     stopping: bool = False
     acknowledged: bool = False
     past: bool = False
+    overdue: bool = False
 
     @property
     def may_be_live(self) -> bool:
@@ -49,7 +51,7 @@ class Do(StrEnum):
     """The things an agent does about a lease.
 
     accept: journal the offer. adopt: journal an offer that the engine already runs. start: fetch archives and ask the
-    engine. stop: end the run, or the start under way. withdraw: settle the end of what never ran. lose: settle the end
+    engine. stop: end the run, or the start under way. expire: note that the term ran out, then as stop. withdraw: settle the end of what never ran. lose: settle the end
     of what the engine lost. forget: drop run and journal row, keep the final report. discard: drop an ended run that the
     journal does not know. recall: report once more what ended and was forgotten. refuse: do nothing, and say why.
     """
@@ -58,6 +60,7 @@ class Do(StrEnum):
     adopt = "adopt"
     start = "start"
     stop = "stop"
+    expire = "expire"
     withdraw = "withdraw"
     lose = "lose"
     forget = "forget"
@@ -74,14 +77,24 @@ class Action:
     grace_seconds: int | None = None
 
 
-def plan(desired: Sequence[LeaseOffer] | None, known: Iterable[Known]) -> tuple[Action, ...]:
+def plan(
+    desired: Sequence[LeaseOffer] | None, known: Iterable[Known], *, may_start: bool = True
+) -> tuple[Action, ...]:
     """The next actions, in order, for the server's latest list ``desired`` (``None``: no answer since the agent began,
-    so nothing may start or be stopped). Taking them and planning again converges; a repeated action does no harm."""
+    so nothing may start, and nothing be stopped but what is overdue). ``may_start`` false: the list is too old to begin
+    anything by. Taking them and planning again converges; a repeated action does no harm."""
     by_lease: dict[str, list[Known]] = defaultdict(list)
     for one in known:
         by_lease[one.key.lease_id].append(one)
+    found = _plan_all(desired, by_lease)
+    return tuple(a for a in found if may_start or a.do not in (Do.start, Do.adopt))
+
+
+def _plan_all(desired: Sequence[LeaseOffer] | None, by_lease: dict[str, list[Known]]) -> Sequence[Action]:
     if desired is None:
-        return tuple(Action(Do.lose, k.key) for group in by_lease.values() for k in group if _vanished(k))
+        all_known = [k for group in by_lease.values() for k in group]
+        ended = [Action(Do.expire, k.key) for k in all_known if _expires(k)]
+        return [*ended, *(Action(Do.lose, k.key) for k in all_known if _vanished(k))]
     wanted: dict[str, LeaseOffer] = {}
     for offer in desired:
         held = wanted.get(offer.lease_id)
@@ -90,13 +103,15 @@ def plan(desired: Sequence[LeaseOffer] | None, known: Iterable[Known]) -> tuple[
     actions: list[Action] = []
     for lease_id in [*by_lease, *(i for i in wanted if i not in by_lease)]:
         actions += _plan_lease(wanted.get(lease_id), by_lease.get(lease_id, []))
-    return tuple(actions)
+    return actions
 
 
 def _plan_lease(offer: LeaseOffer | None, known: Sequence[Known]) -> list[Action]:
     actions: list[Action] = []
     for one in known:
-        if offer is None or one.key != key_of(offer):
+        if _expires(one):
+            actions.append(Action(Do.expire, one.key))
+        elif offer is None or one.key != key_of(offer):
             actions += _wind_down(one, listed=False)
     if offer is None:
         return actions
@@ -110,6 +125,8 @@ def _plan_lease(offer: LeaseOffer | None, known: Sequence[Known]) -> list[Action
         mine = Known(key, Stage.accepted)
     elif mine.past:
         return [*actions, Action(Do.recall, key)]
+    elif mine.overdue and mine.may_be_live:
+        return actions
     elif mine.stage is None:
         actions.append(Action(Do.adopt, key, offer))
         mine = Known(key, Stage.started, mine.run)
@@ -137,6 +154,10 @@ def _wind_down(one: Known, *, listed: bool, grace_seconds: int | None = None) ->
     if _vanished(one):
         return [Action(Do.lose, one.key)]
     return [Action(Do.withdraw, one.key)] if one.run is Run.none else []
+
+
+def _expires(one: Known) -> bool:
+    return one.overdue and one.may_be_live and not one.stopping and not one.past
 
 
 def _vanished(one: Known) -> bool:

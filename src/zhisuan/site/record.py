@@ -7,10 +7,12 @@ from typing import NamedTuple
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from zhisuan.base.clock import whole_second
-from zhisuan.engines.contract import Observation, RunPhase
+from zhisuan.engines.contract import ExitReason, Observation, RunPhase
 from zhisuan.site.metering import over_until, settled_end, windows_due
 from zhisuan.wire.common import LeaseKey
 from zhisuan.wire.site import LeaseOffer, LeasePhase, LeaseReport, ProgressReport, UsageWindow
+
+TERM_RAN_OUT = "The server could not be reached for as long as the lease's term; the work was ended so that it can go on elsewhere."
 
 
 class Key(NamedTuple):
@@ -43,7 +45,8 @@ class Stage(StrEnum):
 class LeaseRecord(BaseModel):
     """The journal's row. ``started_at``, ``ended_at`` and ``metered_until`` are whole seconds and never move back;
     windows of ``[started_at, metered_until)`` have been cut. ``delivered``: logs and artefacts are at the server.
-    ``notes`` are sentences about what could not be delivered."""
+    ``notes`` are sentences about what could not be delivered. ``expired``: its term ran out here while the server could not
+    be reached, and a stop for that reason is asked for."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -59,6 +62,7 @@ class LeaseRecord(BaseModel):
     memory_peak_bytes: int = 0
     delivered: bool = False
     notes: tuple[str, ...] = ()
+    expired: bool = False
 
     @property
     def key(self) -> Key:
@@ -77,6 +81,7 @@ class LeaseRecord(BaseModel):
             self.message,
             self.delivered,
             self.notes,
+            self.expired,
         )
 
     @property
@@ -95,6 +100,9 @@ class LeaseRecord(BaseModel):
 
     def with_stage(self, stage: Stage) -> "LeaseRecord":
         return self.model_copy(update={"stage": stage})
+
+    def as_expired(self) -> "LeaseRecord":
+        return self.model_copy(update={"expired": True})
 
     def as_delivered(self, notes: tuple[str, ...]) -> "LeaseRecord":
         return self.model_copy(update={"delivered": True, "notes": notes})
@@ -125,13 +133,10 @@ def observed(record: LeaseRecord, seen: Observation, seen_at: datetime) -> Step:
         changes |= {"started_at": started_at, "metered_until": started_at}
     known = record.model_copy(update=changes)
     if seen.phase is RunPhase.exited:
-        return _end(
-            known,
-            seen.ended_at or seen_at,
-            exit_code=seen.exit_code,
-            reason=str(seen.reason or "exited"),
-            message=seen.message,
-        )
+        reason, message = str(seen.reason or "exited"), seen.message
+        if record.expired and seen.reason is ExitReason.cancelled:
+            reason, message = ExitReason.orphaned.value, TERM_RAN_OUT
+        return _end(known, seen.ended_at or seen_at, exit_code=seen.exit_code, reason=reason, message=message)
     return _metered(known, over_until(seen_at))
 
 

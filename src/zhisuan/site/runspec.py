@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from zhisuan.engines.contract import AcceleratorGrant, FileMount, RunSpec, ServicePort
-from zhisuan.wire.site import LeaseOffer
+from zhisuan.engines.contract import AcceleratorGrant, FileMount, NodeGrant, RunSpec, ServicePort
+from zhisuan.wire.site import LeaseOffer, NodeGrantMessage
 
 
 class DeviceGone(Exception):
@@ -19,23 +19,35 @@ def blob_ids(offer: LeaseOffer) -> tuple[str, ...]:
     return tuple(dict.fromkeys(ids))
 
 
-def run_spec(offer: LeaseOffer, archives: Mapping[str, Path], accelerators: Mapping[str, AcceleratorGrant]) -> RunSpec:
-    """The specification of one run: ``archives`` by blob id, ``accelerators`` by device key. Raises DeviceGone."""
-    granted = [d.key for d in offer.devices if d.kind == "accelerator"]
-    gone = [key for key in granted if key not in accelerators]
-    if gone:
-        raise DeviceGone(f"The site has no accelerator {', '.join(gone)} (any more).")
+def run_spec(
+    offer: LeaseOffer, archives: Mapping[str, Path], accelerators: Mapping[str, Mapping[str, AcceleratorGrant]]
+) -> RunSpec:
+    """The specification of one run: ``archives`` by blob id, ``accelerators`` by host name and device key.
+
+    Raises DeviceGone.
+    """
+    nodes = tuple(_node(grant, accelerators.get(grant.hostname, {})) for grant in offer.nodes)
+    first = offer.nodes[0].devices
     return RunSpec(
         lease_id=offer.lease_id,
         generation=offer.generation,
         setup=offer.setup,
         run=offer.run,
         env=dict(offer.env),
-        cpus_milli=sum(d.amount for d in offer.devices if d.kind == "cpu"),
-        memory_mib=sum(d.amount for d in offer.devices if d.kind == "memory"),
-        accelerators=tuple(accelerators[key] for key in granted),
+        cpus_milli=sum(d.amount for d in first if d.kind == "cpu"),
+        memory_mib=sum(d.amount for d in first if d.kind == "memory"),
+        nodes=nodes,
         max_seconds=offer.max_seconds,
         workdir_archive=None if offer.workdir_blob is None else archives[offer.workdir_blob],
         mounts=tuple(FileMount(archives[m.blob_id], m.target) for m in offer.mounts),
         service=None if offer.service_port is None else ServicePort(offer.service_port),
+        orphan_seconds=offer.term_seconds,
     )
+
+
+def _node(grant: NodeGrantMessage, accelerators: Mapping[str, AcceleratorGrant]) -> NodeGrant:
+    granted = [d.key for d in grant.devices if d.kind == "accelerator"]
+    gone = [key for key in granted if key not in accelerators]
+    if gone:
+        raise DeviceGone(f"{grant.hostname} has no accelerator {', '.join(gone)} (any more).")
+    return NodeGrant(grant.hostname, tuple(accelerators[key] for key in granted))

@@ -32,8 +32,14 @@ class Services:
             self._url = url
             self._moved.set()
 
+    def use_credential(self, credential: str) -> None:
+        """The site has a new credential: the gateway closes tunnels that were opened with the one before."""
+        if credential != self._credential:
+            self._credential = credential
+            self._moved.set()
+
     async def run(self) -> None:
-        """Keep the tunnel to the gateway, for ever; a new address replaces it."""
+        """Keep the tunnel to the gateway, for ever; a new address or credential replaces it."""
         while True:
             if self._url is None:
                 await self._moved.wait()

@@ -10,6 +10,7 @@ from zhisuan.engines.errors import EngineError, InvalidSpec, UnknownRun
 from zhisuan.site.backoff import Backoff, log
 from zhisuan.site.blobs import BlobCache, BlobMissing
 from zhisuan.site.book import Book, Held
+from zhisuan.site.contact import Contact
 from zhisuan.site.errors import AgentStop, Unreachable
 from zhisuan.site.reconcile import Run
 from zhisuan.site.record import Stage, Step, ended_without_run
@@ -17,7 +18,7 @@ from zhisuan.site.runspec import DeviceGone, blob_ids, run_spec
 
 
 class Starter:
-    """``accelerators`` gives the engine's view of each accelerator by device key."""
+    """``accelerators`` gives the engine's view of each accelerator by host name and device key."""
 
     def __init__(
         self,
@@ -25,13 +26,15 @@ class Starter:
         book: Book,
         blobs: BlobCache,
         clock: Clock,
+        contact: Contact,
         new_backoff: Callable[[], Backoff],
-        accelerators: Mapping[str, AcceleratorGrant],
+        accelerators: Mapping[str, Mapping[str, AcceleratorGrant]],
     ) -> None:
         self._engine = engine
         self._book = book
         self._blobs = blobs
         self._clock = clock
+        self._contact = contact
         self._new_backoff = new_backoff
         self._accelerators = accelerators
 
@@ -40,6 +43,9 @@ class Starter:
         try:
             archives = await self._fetch(held)
             spec = run_spec(held.record.offer, archives, self._accelerators)
+            if not self._contact.may_start:
+                self._book.tell(held, activity="Waiting for the server: the offer is too old to begin by.")
+                return
             # From here on a restarted agent must ask the engine whether there is a run.
             self._book.apply(held, Step(held.record.with_stage(Stage.starting)))
             await asyncio.to_thread(self._engine.start, spec)

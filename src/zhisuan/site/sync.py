@@ -12,6 +12,7 @@ from zhisuan.base.clock import Clock
 from zhisuan.site.backoff import Backoff, Link, log
 from zhisuan.site.book import Book
 from zhisuan.site.client import ServerClient
+from zhisuan.site.contact import Contact
 from zhisuan.site.control import Control
 from zhisuan.site.errors import Refused, Unreachable
 from zhisuan.site.record import key_of
@@ -31,6 +32,7 @@ class Sync:
         book: Book,
         control: Control,
         clock: Clock,
+        contact: Contact,
         signals: Signals,
         link: Link,
         new_backoff: Callable[[], Backoff],
@@ -42,6 +44,7 @@ class Sync:
         self._book = book
         self._control = control
         self._clock = clock
+        self._contact = contact
         self._signals = signals
         self._link = link
         self._new_backoff = new_backoff
@@ -84,6 +87,7 @@ class Sync:
             wait_seconds=wait_seconds,
             leases=tuple(self._control.reports()),
         )
+        asked_at = self._contact.asking()
         try:
             answer = await self._client.sync(request)
         except Unreachable as error:
@@ -91,6 +95,7 @@ class Sync:
         except Refused as error:
             self._link.refused("the report of leases", error.detail)
         else:
+            self._contact.answered(asked_at)
             self._link.succeeded()
             self._link.taken("the report of leases")
             backoff.reset()

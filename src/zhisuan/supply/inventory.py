@@ -36,6 +36,7 @@ class EngineRecord:
     allow_unisolated: bool
     limits: dict[str, Any]
     problems: tuple[dict[str, str], ...]
+    nodes_max: int = 1
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -45,4 +46,5 @@ class EngineRecord:
             "allow_unisolated": self.allow_unisolated,
             "limits": self.limits,
             "problems": list(self.problems),
+            "nodes_max": self.nodes_max,
         }

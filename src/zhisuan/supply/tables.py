@@ -10,7 +10,12 @@ from zhisuan.base.db import Table
 
 
 class Site(Table):
-    """One place with machines behind one engine. ``state``: invited → joining → verified → open ⇄ draining → closed."""
+    """One place with machines behind one engine. ``state``: invited → joining → verified → open ⇄ draining → closed.
+
+    ``pue_milli`` and ``tariff_ucny_per_kwh`` are those in force now; ``SiteCondition`` has all there were and will be.
+    Latitude and longitude are 10⁻⁶ degrees. ``offering`` holds the weekly windows (see ``supply.offering``); empty means
+    always. ``credential_next_digest`` is a credential that waits for its first use.
+    """
 
     __tablename__ = "supply_site"
     __table_args__ = (
@@ -25,8 +30,16 @@ class Site(Table):
     state: Mapped[str]
     region: Mapped[str]
     pue_milli: Mapped[int]
+    tariff_ucny_per_kwh: Mapped[int | None]
+    city: Mapped[str | None]
+    latitude_e6: Mapped[int | None]
+    longitude_e6: Mapped[int | None]
+    offering: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
     engine: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
     credential_digest: Mapped[str | None] = mapped_column(unique=True)
+    credential_next_digest: Mapped[str | None] = mapped_column(unique=True)
+    credential_since: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
     agent_boot: Mapped[str | None]
     created_at: Mapped[datetime]
     joined_at: Mapped[datetime | None]
@@ -35,16 +48,19 @@ class Site(Table):
 
 
 class JoinToken(Table):
-    """A secret that lets one agent become a site, once."""
+    """A secret that lets one agent become a site, once; ``hint`` is how it ends, to tell tokens apart."""
 
     __tablename__ = "supply_join_token"
 
     id: Mapped[str] = mapped_column(primary_key=True)
-    site_id: Mapped[str] = mapped_column(ForeignKey("supply_site.id"))
+    site_id: Mapped[str] = mapped_column(ForeignKey("supply_site.id"), index=True)
     digest: Mapped[str] = mapped_column(unique=True)
+    hint: Mapped[str] = mapped_column(server_default=text("''"))
     created_at: Mapped[datetime]
+    created_by: Mapped[str] = mapped_column(server_default=text("''"))
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
 
 
 class Node(Table):
@@ -115,3 +131,104 @@ class SiteSilence(Table):
     site_id: Mapped[str] = mapped_column(ForeignKey("supply_site.id"))
     since: Mapped[datetime]
     until: Mapped[datetime | None]
+
+
+class SiteCondition(Table):
+    """A figure of a site from ``valid_from`` on, until the next row of its name. Rows are only added: what ran before
+    keeps what was in force then.
+
+    Names: ``pue_milli`` (thousandths), ``tariff_ucny_per_kwh`` (what the provider pays for electricity).
+    """
+
+    __tablename__ = "supply_site_condition"
+    __table_args__ = (
+        CheckConstraint("name IN ('pue_milli','tariff_ucny_per_kwh')", name="name"),
+        Index(None, "site_id", "name", "valid_from"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    site_id: Mapped[str] = mapped_column(ForeignKey("supply_site.id"))
+    name: Mapped[str]
+    value: Mapped[int]
+    valid_from: Mapped[datetime]
+    set_at: Mapped[datetime]
+    set_by: Mapped[str]
+
+
+class DeviceClaim(Table):
+    """How many devices of a class the provider says the site has, and how fast it says each is (FP16/BF16 dense, empty:
+    as the data sheet says). The newest claim counts; it is set beside what was found and measured."""
+
+    __tablename__ = "supply_device_claim"
+    __table_args__ = (UniqueConstraint("site_id", "class_id"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    site_id: Mapped[str] = mapped_column(ForeignKey("supply_site.id"))
+    class_id: Mapped[str]
+    count: Mapped[int]
+    tflops_milli: Mapped[int | None]
+    claimed_at: Mapped[datetime]
+    claimed_by: Mapped[str]
+
+
+class SiteRecall(Table):
+    """The provider takes the site's devices back: from ``stop_at`` nothing new is placed and the work there has
+    ``notice_seconds`` to end, so that the site is empty at ``back_at``; ``until`` is when it is offered again by itself.
+
+    ``announced → stopping → held → ended``; ``ended`` from each of them when the provider offers the site again.
+    """
+
+    __tablename__ = "supply_recall"
+    __table_args__ = (
+        CheckConstraint("state IN ('announced','stopping','held','ended')", name="state"),
+        Index("uq_supply_recall_live", "site_id", unique=True, postgresql_where=text("state <> 'ended'")),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    site_id: Mapped[str] = mapped_column(ForeignKey("supply_site.id"))
+    state: Mapped[str]
+    stop_at: Mapped[datetime]
+    back_at: Mapped[datetime]
+    until: Mapped[datetime | None]
+    notice_seconds: Mapped[int]
+    reason: Mapped[str]
+    asked_at: Mapped[datetime]
+    asked_by: Mapped[str]
+    held_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+
+
+class Verification(Table):
+    """What the operator saw when they verified a site: the evidence of that moment, and what they accepted in it."""
+
+    __tablename__ = "supply_verification"
+    __table_args__ = (Index(None, "site_id", "at"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    site_id: Mapped[str] = mapped_column(ForeignKey("supply_site.id"))
+    at: Mapped[datetime]
+    by: Mapped[str]
+    evidence: Mapped[list[Any]]
+    accepted: Mapped[list[Any]]
+    note: Mapped[str]
+
+
+class RateFactor(Table):
+    """How much of its class's published rate a site's devices are sold at, in parts per million, since ``set_at``. Rows are
+    only added; the newest of a site and class counts. Leases keep the rate they were placed at."""
+
+    __tablename__ = "supply_rate_factor"
+    __table_args__ = (
+        CheckConstraint("factor_ppm > 0 AND factor_ppm <= 1000000", name="factor"),
+        Index(None, "site_id", "class_id", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    site_id: Mapped[str] = mapped_column(ForeignKey("supply_site.id"))
+    class_id: Mapped[str]
+    factor_ppm: Mapped[int]
+    measured_tflops_milli: Mapped[int | None]
+    published_rate_udu_per_hour: Mapped[int]
+    reason: Mapped[str]
+    set_at: Mapped[datetime]
+    set_by: Mapped[str]

@@ -16,6 +16,7 @@ from zhisuan.base.ids import TimeOrderedIds
 from zhisuan.base.postgres import EmbeddedPostgres
 
 START = datetime(2026, 7, 1, 2, 0, 0, tzinfo=UTC)
+TEMPLATE = "template_zhisuan"
 TABLE_MODULES = (
     "zhisuan.base.outbox", "zhisuan.base.idempotency", "zhisuan.tenancy.tables", "zhisuan.supply.tables",
     "zhisuan.catalog.tables", "zhisuan.workload.tables", "zhisuan.execution.tables", "zhisuan.usage.tables",
@@ -39,17 +40,19 @@ class TestServer:
         self._address = self._postgres.start()
         self._admin = create_engine(driver_url(self._address), isolation_level="AUTOCOMMIT")
         self._count = 0
-        self._run('CREATE DATABASE "template_zhisuan"')
-        template = create_engine(driver_url(self._named("template_zhisuan")))
+        self._run(f'CREATE DATABASE "{TEMPLATE}"')
+        template = create_engine(driver_url(self._named(TEMPLATE)))
         Table.metadata.create_all(template)
         template.dispose()
 
     @contextmanager
-    def database(self, *, clock: ManualClock | None = None, seed: int = 1, empty: bool = False) -> Iterator[Database]:
-        """A fresh database (with all tables, unless ``empty``) with a manual clock and seeded ids."""
+    def database(
+        self, *, clock: ManualClock | None = None, seed: int = 1, empty: bool = False, template: str = TEMPLATE
+    ) -> Iterator[Database]:
+        """A fresh database (with all that ``template`` has, unless ``empty``) with a manual clock and seeded ids."""
         self._count += 1
         name = f"test_{self._count}"
-        self._run(f'CREATE DATABASE "{name}"' + ("" if empty else ' TEMPLATE "template_zhisuan"'))
+        self._run(f'CREATE DATABASE "{name}"' + ("" if empty else f' TEMPLATE "{template}"'))
         clock = clock or ManualClock(START)
         database = Database(self._named(name), clock, TimeOrderedIds(clock, random.Random(seed).getrandbits))
         try:
@@ -57,6 +60,12 @@ class TestServer:
         finally:
             database.close()
             self._run(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    @contextmanager
+    def template(self, name: str) -> Iterator[str]:
+        """The address of a new database to fill inside the block, for ``database`` to copy afterwards."""
+        self._run(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"')
+        yield self._named(name)
 
     def stop(self) -> None:
         self._admin.dispose()

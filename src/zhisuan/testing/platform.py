@@ -21,20 +21,44 @@ START_SECONDS = 120.0
 class RunningPlatform:
     """One data directory and the platform on it. Ports are picked anew at each start."""
 
-    def __init__(self, folder: Path, *, console: bool = False, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, console: bool = False, own_site: bool = True, environment: dict[str, str] | None = None
+    ) -> None:
         self.folder = folder
+        self._own_site = own_site
         self._environment = {**os.environ, "ZHISUAN_CONSOLE": str(console).lower(), **(environment or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start and wait until server, gateway and site answer."""
-        command = [sys.executable, "-m", "zhisuan.cli", "up", "--data-dir", str(self.folder), "--port", "0", "--gateway-port", "0"]
+        """Start and wait until the server answers, and its own site where it has one."""
+        command = [
+            sys.executable,
+            "-m",
+            "zhisuan.cli",
+            "up",
+            "--data-dir",
+            str(self.folder),
+            "--port",
+            "0",
+            "--gateway-port",
+            "0",
+        ]
+        if not self._own_site:
+            command.append("--no-site")
         self.runtime_file.unlink(missing_ok=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "up.log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=self._environment, start_new_session=True)
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, env=self._environment, start_new_session=True
+            )
         self.wait(self.runtime_file.is_file, "the platform to start")
-        self.wait(lambda: any(s["state"] == "open" and s["reachable"] for s in self.operator("GET", "/sites")["items"]), "the site to open")
+        if not self._own_site:
+            self.wait(lambda: self.operator("GET", "/me"), "the server to answer")
+            return
+        self.wait(
+            lambda: any(s["state"] == "open" and s["reachable"] for s in self.operator("GET", "/sites")["items"]),
+            "the site to open",
+        )
 
     @property
     def runtime_file(self) -> Path:
@@ -75,7 +99,9 @@ class RunningPlatform:
 
     def kill(self, *names: str) -> None:
         """SIGKILL these parts, all at once; one that is just being started again is waited for."""
-        running: dict[str, psutil.Process] = self.wait(lambda: set(names) <= set(found := self.processes()) and found, ", ".join(names))
+        running: dict[str, psutil.Process] = self.wait(
+            lambda: set(names) <= set(found := self.processes()) and found, ", ".join(names)
+        )
         for name in names:
             with contextlib.suppress(psutil.NoSuchProcess):
                 running[name].kill()
@@ -107,7 +133,9 @@ class RunningPlatform:
     def call(self, method: str, path: str, key: str | None = None, **more: Any) -> Any:
         """One API call that must succeed."""
         headers = {"Idempotency-Key": str(uuid.uuid4())} | ({"Authorization": f"Bearer {key}"} if key else {})
-        answer = httpx.request(method, f"{self.runtime['server_url']}/api/v1{path}", headers=headers, timeout=30, **more)
+        answer = httpx.request(
+            method, f"{self.runtime['server_url']}/api/v1{path}", headers=headers, timeout=30, **more
+        )
         assert answer.status_code < 300, answer.text
         return answer.json() if answer.content else None
 
@@ -119,7 +147,14 @@ class RunningPlatform:
     def new_tenant(self, yuan: str = "20.00") -> tuple[str, str]:
         """(organisation id, key) of a tenant with money."""
         tag = uuid.uuid4().hex[:8]
-        body = {"organisation": f"租户 {tag}", "name": "测试", "email": f"{tag}@example.cn", "password": "correct horse battery"}
+        body = {
+            "organisation": f"租户 {tag}",
+            "name": "测试",
+            "email": f"{tag}@example.cn",
+            "password": "correct horse battery",
+        }
         made = self.call("POST", "/sign-up", json=body)
-        self.operator("POST", f"/organisations/{made['organisation_id']}/top-ups", json={"amount_yuan": yuan, "reference": tag})
+        self.operator(
+            "POST", f"/organisations/{made['organisation_id']}/top-ups", json={"amount_yuan": yuan, "reference": tag}
+        )
         return made["organisation_id"], made["key"]["secret"]

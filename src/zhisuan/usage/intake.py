@@ -92,6 +92,7 @@ def _lease_facts(session: Session, lease_ids: Iterable[str]) -> dict[str, LeaseF
             Lease.rate_udu_per_hour,
             Lease.active_from,
             Lease.active_to,
+            Lease.state,
         ).where(Lease.id.in_(wanted))
     )
     return {
@@ -100,6 +101,7 @@ def _lease_facts(session: Session, lease_ids: Iterable[str]) -> dict[str, LeaseF
             rate_udu_per_hour=row.rate_udu_per_hour,
             active_from=None if row.active_from is None else epoch_second(row.active_from),
             active_to=None if row.active_to is None else epoch_second(row.active_to),
+            closed=row.state == "closed",
         )
         for row in found
     }  # fmt: skip

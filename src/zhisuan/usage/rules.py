@@ -9,6 +9,7 @@ from zhisuan.wire.site import UsageWindow
 SECONDS_PER_HOUR = 3600
 SECONDS_PER_MINUTE = 60
 CLOCK_SKEW = timedelta(seconds=5)
+CLOCK_AHEAD_WAITED_FOR = timedelta(hours=1)
 AGE_MAX = timedelta(days=90)
 TEXT_LENGTH_MAX = 300
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -26,6 +27,7 @@ class LeaseFacts:
     rate_udu_per_hour: int
     active_from: int | None
     active_to: int | None
+    closed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class Refusal:
 
 
 NOT_ACTIVE_YET = Refusal("not_active_yet", "the lease has not become active here yet", retry=True)
+NEVER_ACTIVE = Refusal("never_active", "the lease was closed before it had become active here")
 ID_REUSED = Refusal("id_reused", "another event with this id and another body has been counted already")
 OVERLAP = Refusal("overlap", "this lease has another window in the same minute already")
 
@@ -86,11 +89,14 @@ def judge_window(window: UsageWindow, site_id: str, lease: LeaseFacts | None, no
     if start // SECONDS_PER_MINUTE != (end - 1) // SECONDS_PER_MINUTE:
         return Refusal("crosses_minute", "the window does not lie inside one minute")
     if window.end > now + CLOCK_SKEW:
-        return Refusal("in_future", f"the window ends after {now.isoformat()}, the time it was received at")
+        # A site's clock some minutes ahead: its agent keeps the window and sends it again until its time has come.
+        early = window.end <= now + CLOCK_AHEAD_WAITED_FOR
+        text = f"the window ends after {now.isoformat()}, the time it was received at"
+        return Refusal("in_future", text, retry=early)
     if window.end < now - AGE_MAX:
         return Refusal("too_late", f"the window is older than {AGE_MAX.days} days")
     if lease.active_from is None:
-        return NOT_ACTIVE_YET
+        return NEVER_ACTIVE if lease.closed else NOT_ACTIVE_YET
     if start < lease.active_from or (lease.active_to is not None and end > lease.active_to):
         return Refusal("outside_active", "the window is not within the time the lease was active")
     return None

@@ -32,7 +32,8 @@ class MeasurementReport(Message):
 
 class DeviceReport(Message):
     """One device of a node. For kind ``cpu`` the device is all usable cores and capacity is in milli-cores; for kind
-    ``memory`` it is MiB; an accelerator is 1000 milli-cards."""
+    ``memory`` it is MiB; an accelerator is 1000 milli-cards. Neither a ``failed`` device is offered nor an ``occupied``
+    one: that is sound, and held by processes that are not the platform's. ``note`` says why, in both languages."""
 
     key: str
     kind: Literal["cpu", "memory", "accelerator"]
@@ -40,7 +41,7 @@ class DeviceReport(Message):
     name: str
     capacity: int = Field(ge=0)
     memory_mib: int | None = None
-    health: Literal["ok", "degraded", "failed", "unknown"] = "ok"
+    health: Literal["ok", "degraded", "failed", "unknown", "occupied"] = "ok"
     note: str | None = None
     measurements: tuple[MeasurementReport, ...] = ()
 
@@ -55,12 +56,14 @@ class NodeReport(Message):
 
 
 class EngineFacts(Message):
-    """What the site's engine is and how well it isolates; ``problems`` are codes with text in both languages."""
+    """What the site's engine is and how well it isolates; ``problems`` are codes with text in both languages. ``nodes_max`` is
+    the most nodes that one lease may have."""
 
     engine: str
     version: str
     isolation: Literal["sandbox", "user_sandbox", "none"]
     allow_unisolated: bool = False
+    nodes_max: int = Field(default=1, ge=1)
     limits: dict[str, object] = Field(default_factory=dict)
     problems: tuple[dict[str, str], ...] = ()
 
@@ -140,13 +143,21 @@ class DeviceGrantMessage(Message):
     amount: int
 
 
+class NodeGrantMessage(Message):
+    """What a lease holds of one node."""
+
+    hostname: str
+    devices: tuple[DeviceGrantMessage, ...]
+
+
 class LeaseOffer(LeaseKey):
-    """What should run, whole: the agent needs nothing else to run it."""
+    """What should run, whole: the agent needs nothing else to run it. ``nodes`` are in the order of their ranks, with
+    alike shares on each. Every sync that is answered renews the lease for ``term_seconds``; without one for so long the agent
+    ends the work by itself, so that the server may start it elsewhere."""
 
     workload_id: str
     workload_name: str
-    node_hostname: str
-    devices: tuple[DeviceGrantMessage, ...]
+    nodes: tuple[NodeGrantMessage, ...] = Field(min_length=1)
     setup: str | None = None
     run: str
     env: dict[str, str] = Field(default_factory=dict)
@@ -158,6 +169,7 @@ class LeaseOffer(LeaseKey):
     artefacts: tuple[str, ...] = ()
     desired: Literal["run", "stop"] = "run"
     grace_seconds: int = 10
+    term_seconds: int | None = Field(default=None, ge=1)
 
 
 class SyncAnswer(Message):

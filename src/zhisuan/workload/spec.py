@@ -23,6 +23,9 @@ SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 DEFAULT_CPUS_MILLI = 1000
 DEFAULT_MEMORY_MIB = 2048
 DURATION_SECONDS_MAX = 30 * 86400
+NODES_MAX = 1024
+DEFAULT_LEASE_SECONDS = 7200
+LEASE_SECONDS_MIN, LEASE_SECONDS_MAX = 120, 7 * 86400
 NOT_YET = {
     "secrets", "volumes", "experimental", "config", "event_callback", "api_server", "inputs", "outputs", "pool", "serve",
 }  # fmt: skip
@@ -42,7 +45,8 @@ class ServiceSpec:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadSpec:
-    """A checked workload. CPUs in milli-cores, memory in MiB, accelerators as (name as written, count)."""
+    """A checked workload. CPUs in milli-cores, memory in MiB, accelerators as (name as written, count), all on each of its
+    nodes. ``lease_seconds``: how long its site may be cut off before the work ends there and goes on elsewhere."""
 
     name: str
     run: str
@@ -57,6 +61,8 @@ class WorkloadSpec:
     artefacts: tuple[str, ...]
     max_seconds: int | None
     restarts: int
+    num_nodes: int = 1
+    lease_seconds: int = DEFAULT_LEASE_SECONDS
 
     @property
     def kind(self) -> str:
@@ -68,7 +74,8 @@ class WorkloadSpec:
             "memory_mib": self.memory_mib, "accelerators": [list(a) for a in self.accelerators],
             "service": {"port": self.service.port, "readiness_path": self.service.readiness_path} if self.service else None,
             "workdir": self.workdir, "file_mounts": self.file_mounts, "artefacts": list(self.artefacts),
-            "max_seconds": self.max_seconds, "restarts": self.restarts,
+            "max_seconds": self.max_seconds, "restarts": self.restarts, "num_nodes": self.num_nodes,
+            "lease_seconds": self.lease_seconds,
         }  # fmt: skip
 
     @classmethod
@@ -78,7 +85,8 @@ class WorkloadSpec:
             memory_mib=data["memory_mib"], accelerators=tuple((str(n), int(c)) for n, c in data["accelerators"]),
             service=ServiceSpec(**data["service"]) if data["service"] else None, workdir=data["workdir"],
             file_mounts=data["file_mounts"], artefacts=tuple(data["artefacts"]), max_seconds=data["max_seconds"],
-            restarts=data["restarts"],
+            restarts=data["restarts"], num_nodes=data.get("num_nodes", 1),
+            lease_seconds=data.get("lease_seconds", DEFAULT_LEASE_SECONDS),
         )  # fmt: skip
 
 
@@ -173,13 +181,13 @@ def _read(reader: _Reader, data: dict[str, Any]) -> WorkloadSpec | None:
     run = reader.text("run", data.get("run"))
     if not run or not run.strip():
         reader.wrong("run", "is needed: the commands to run", "不能为空：要执行的命令")
-    if not _is_whole(data.get("num_nodes", 1)) or data.get("num_nodes", 1) != 1:
-        reader.wrong("num_nodes", "more than one node is not supported by this version", "本版本尚不支持多节点")
+    num_nodes = _read_nodes(reader, data)
     cpus, memory, accelerators, port = _read_resources(reader, data.get("resources"))
     own = reader.mapping("zhisuan", data.get("zhisuan"))
-    reader.known("zhisuan.", own, {"artefacts", "artifacts", "max_duration", "restarts"}, set())
+    reader.known("zhisuan.", own, {"artefacts", "artifacts", "lease", "max_duration", "restarts"}, set())
     artefacts = _read_artefacts(reader, own)
-    max_seconds = _read_duration(reader, own.get("max_duration"))
+    max_seconds = _read_duration(reader, "max_duration", own.get("max_duration"), 1, DURATION_SECONDS_MAX)
+    lease_seconds = _read_duration(reader, "lease", own.get("lease"), LEASE_SECONDS_MIN, LEASE_SECONDS_MAX)
     restarts = own.get("restarts", 3)
     if not _is_whole(restarts) or not 0 <= restarts <= 20:
         reader.wrong("zhisuan.restarts", "is a whole number from 0 to 20", "须为 0 到 20 的整数")
@@ -199,7 +207,19 @@ def _read(reader: _Reader, data: dict[str, Any]) -> WorkloadSpec | None:
         cpus_milli=cpus, memory_mib=memory, accelerators=accelerators,
         service=_read_service(reader, data.get("service"), port), workdir=reader.text("workdir", data.get("workdir")),
         file_mounts=mounts, artefacts=artefacts, max_seconds=max_seconds, restarts=restarts,
+        num_nodes=num_nodes, lease_seconds=lease_seconds or DEFAULT_LEASE_SECONDS,
     )  # fmt: skip
+
+
+def _read_nodes(reader: _Reader, data: dict[str, Any]) -> int:
+    nodes = data.get("num_nodes", 1)
+    if not _is_whole(nodes) or not 1 <= nodes <= NODES_MAX:
+        reader.wrong("num_nodes", f"is a whole number from 1 to {NODES_MAX}", f"须为 1 到 {NODES_MAX} 的整数")
+        return 1
+    if nodes > 1 and data.get("service") is not None:
+        reader.wrong("num_nodes", "must be 1 for a service; a service runs on one node", "服务只能运行在一个节点上，须为 1")
+        return 1
+    return int(nodes)
 
 
 def _is_whole(value: Any) -> bool:
@@ -355,16 +375,17 @@ def _read_artefacts(reader: _Reader, own: dict[str, Any]) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _read_duration(reader: _Reader, value: Any) -> int | None:
+def _read_duration(reader: _Reader, name: str, value: Any, least: int, most: int) -> int | None:
+    """Seconds of a time such as ``20m`` below ``zhisuan:``; None where there is none, or a wrong one."""
     if value is None:
         return None
     found = DURATION.fullmatch(_scalar(value).strip())
     seconds = int(found.group(1)) * SECONDS[found.group(2) or "s"] if found else 0
-    if not 1 <= seconds <= DURATION_SECONDS_MAX:
+    if not least <= seconds <= most:
         reader.wrong(
-            "zhisuan.max_duration",
-            "takes a time such as 90s, 20m, 2h or 1d, at most 30d",
-            "须为 90s、20m、2h、1d 之类的时长，最长 30d",
+            f"zhisuan.{name}",
+            f"takes a time such as 90s, 20m, 2h or 1d, from {least}s to {most // 86400}d",
+            f"须为 90s、20m、2h、1d 之类的时长，范围 {least}s 到 {most // 86400}d",
         )
         return None
     return seconds

@@ -53,9 +53,9 @@ def fill(tx: Tx, org_id: str, seed: int = 1) -> None:
         " '{\"cpus_milli\": 1000, \"memory_mib\": 1, \"accelerators\": []}', '', (SELECT min(id) FROM catalog_quote), 'u', :at, :at, 1, 0"
     ), jobs)  # fmt: skip
     many(text(
-        "INSERT INTO execution_lease (id, workload_id, generation, org_id, site_id, provider_id, node_id, placement_id, quote_id,"
-        " state, desired, offer, rate_udu_per_hour, power_milliwatts, pue_milli, region, offered_at, active_from, active_to,"
-        " cpu_milliseconds, memory_peak_bytes) VALUES (:id, :w, 1, :o, 's', 'p', 'n', 'p', 'q', 'closed', 'run', '{}', 25000, :p,"
+        "INSERT INTO execution_lease (id, workload_id, generation, org_id, site_id, provider_id, node_ids, placement_id, quote_id,"
+        " state, desired, term_seconds, offer, rate_udu_per_hour, power_milliwatts, pue_milli, region, offered_at, active_from, active_to,"
+        " cpu_milliseconds, memory_peak_bytes) VALUES (:id, :w, 1, :o, 's', 'p', '[\"n\"]', 'p', 'q', 'closed', 'run', 7200, '{}', 25000, :p,"
         " 1420, :r, :a, :a, :e, 0, 0)"
     ), leases)  # fmt: skip
     many(text(

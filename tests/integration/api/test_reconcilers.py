@@ -85,12 +85,15 @@ def test_an_empty_purse_stops_work_and_what_ran_stays_charged(world: World, make
     assert wallet["spendable_udu"] == 0 < wallet["arrears_ucny"]
 
 
-def test_an_offer_that_nobody_pays_for_ends_at_once(world: World, make_site: Sites) -> None:
-    make_site()
+def test_an_offer_that_nobody_pays_for_ends_as_soon_as_its_site_has_heard(world: World, make_site: Sites) -> None:
+    site = make_site()
     owner = world.tenant(None)
     workload_id = owner.post("/workloads", {"file": JOB})["workload"]["id"]
     without_grants(world, owner.org_id)
     world.reconcile("stop")
+    offer = offer_of(site, workload_id)
+    assert (owner.get(f"/workloads/{workload_id}")["state"], offer["desired"]) == ("placed", "stop")
+    site.end({"lease_id": offer["lease_id"], "generation": 1}, reason="cancelled")
     assert owner.get(f"/workloads/{workload_id}")["state"] == "cancelled"
 
 
@@ -114,6 +117,7 @@ def test_a_deployment_ends_with_its_service(world: World, make_site: Sites) -> N
     again = owner.post("/deployments", {"model": tenancy.ids["model_name"]})
     stopped = owner.post(f"/deployments/{again['id']}/stop")
     assert stopped["state"] == "ended"
+    site.end({"lease_id": offer_of(site, again["workload_id"])["lease_id"], "generation": 1}, reason="cancelled")
     assert owner.get(f"/workloads/{again['workload_id']}")["state"] == "cancelled"
 
 

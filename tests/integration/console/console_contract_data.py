@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from zhisuan.api import schemas as s
+from zhisuan.api import site_schemas as p
 from zhisuan.api.routes.billing import Bill, PurseSum, WorkloadCost
 from zhisuan.api.routes.catalog import CatalogView, ClassView
 
@@ -61,7 +62,7 @@ def workload(number: int, state: str | None = None, name: str | None = None) -> 
 def lease(number: int, state: str, seconds: int, *, generation: int = 1, fault: str | None = None) -> s.LeaseView:
     start = NOW - timedelta(seconds=seconds + 60)
     return s.LeaseView(
-        id=ident("lea", number), generation=generation, site_id=ident("site", 1), site_name="黄山一号", node_hostname="hs-gpu-03",
+        id=ident("lea", number), generation=generation, site_id=ident("site", 1), site_name="黄山一号", node_hostnames=["hs-gpu-03"],
         state=state, offered_at=start, accepted_at=start, active_from=start, active_to=None if state == "active" else NOW,
         closed_at=None if state == "active" else NOW, ready=None, exit_code=None if state == "active" else 0,
         reason=None, message="the site's power failed" if fault else None, fault=fault, rate_udu_per_hour=650_000, seconds=seconds,
@@ -74,7 +75,7 @@ def candidate(number: int) -> dict[str, Any]:
     left = 1000 * (number + 1)
     return {
         "site_id": ident("site", number + 1), "site_name": ("黄山一号", "芜湖算力港", "宣城绿算", HOSTILE)[number % 4],
-        "node_hostname": f"node-{number + 3:02}", "rank": number + 1, "hour_ucny": hour, "rate_udu_per_hour": 650_000,
+        "node_hostnames": [f"node-{number + 3:02}"], "rank": number + 1, "hour_ucny": hour, "rate_udu_per_hour": 650_000,
         "carbon_g_per_hour_milli": carbon,
         "score_parts": [
             {"name": "price", "value": hour, "unit": "ucny_per_hour", "text": {"en": "price an hour", "zh": "每小时价格"}},
@@ -96,7 +97,7 @@ def placement(number: int) -> s.PlacementView:
     first = candidate(0)
     return s.PlacementView(
         id=ident("plc", number), at=NOW - timedelta(minutes=4),
-        chosen={k: str(first[k]) for k in ("site_id", "site_name", "node_hostname")},
+        chosen={k: first[k] for k in ("site_id", "site_name", "node_hostnames")},
         candidates=[candidate(n) for n in range(11)], rejected=REJECTED,
         reason=words("黄山一号/node-03 is best of 11 that fit: lowest carbon an hour (location-based, modelled).",
                      "在 11 个可承接节点中，黄山一号/node-03 的每小时碳排放（基于位置，按额定功率估算）最低。"),
@@ -188,8 +189,54 @@ def site(number: int = 1) -> s.SiteView:
         engine={"engine": "local", "version": "0.1.0", "isolation": "none" if bad else "sandbox", "allow_unisolated": False, "limits": {},
                 "problems": problems if bad else []} if joined else {},
         joined_at=NOW - 20 * DAY if joined else None, last_seen_at=NOW - timedelta(seconds=8) if joined else None,
-        nodes=nodes() if joined else [], leases_running=3 if number == 1 else 0,
+        nodes=nodes() if joined else [], leases_running=3 if number == 1 else 0, city="黄山", latitude_e6=29_715_000,
+        longitude_e6=118_337_000, tariff_ucny_per_kwh=452_000, clock_offset_ms=41, credential_since=NOW - 5 * DAY if joined else None,
+        round_trip_us=8_420, use=[use()] if joined else [], recall=recall() if number == 3 else None, offer=offer(number),
     )  # fmt: skip
+
+
+def offer(number: int) -> s.OfferView:
+    closed = number == 3
+    reason = words("the provider has taken the devices back", "提供方已收回设备") if closed else None
+    windows = [{"days": ["mon", "tue", "wed", "thu", "fri"], "from": "22:00", "to": "08:00"}, {"days": ["sat", "sun"], "from": "00:00", "to": "24:00"}]
+    return s.OfferView(offered=not closed, reason=reason, next_open=None, until=None if closed else NOW + DAY, zone="Asia/Shanghai",
+                       windows=windows if number == 1 else [])  # fmt: skip
+
+
+def recall() -> s.RecallView:
+    return s.RecallView(id=ident("rcl", 1), state="stopping", stop_at=NOW, back_at=NOW + timedelta(minutes=10), until=NOW + DAY, notice_seconds=600,
+                        reason="自用训练", asked_at=NOW, held_at=None)  # fmt: skip
+
+
+def use() -> s.UseView:
+    return s.UseView(kind="accelerator", class_id="nvidia-l40s-48g", name=words("NVIDIA L40S 48GB", "英伟达 L40S 48GB"), devices=8, total=8000,
+                     allocated=5000, idle=2000, out=1000)  # fmt: skip
+
+
+def site_tokens() -> list[p.TokenView]:
+    return [
+        p.TokenView(id=ident("jtk", n), hint=f"x{n}yz", state=state, created_at=NOW, created_by=ident("usr", 1), expires_at=NOW + DAY,
+                    used_at=NOW if state == "used" else None, revoked_at=None)
+        for n, state in ((1, "valid"), (2, "used"), (3, "expired"))
+    ]  # fmt: skip
+
+
+def site_evidence(site_id: str) -> p.SiteEvidence:
+    flags = [p.FlagView(code="shortfall", en="measured at 58 % of what is claimed, below 80 %", zh="实测仅为声明值的 58%，低于 80%")]
+    row = p.EvidenceView(
+        class_id="nvidia-l40s-48g", kind="accelerator", name=words("NVIDIA L40S 48GB", "英伟达 L40S 48GB"), claimed_count=8, found_count=8,
+        healthy_count=8, measured_count=8, claimed_tflops_milli=362_050, nominal_tflops_milli=362_050, published_rate_udu_per_hour=650_000,
+        published_tflops_milli=202_800, measured_tflops_milli=211_402, measured_min_tflops_milli=209_998, measured_share_ppm=583_902,
+        rate_factor_ppm=1_000_000, flags=flags,
+    )  # fmt: skip
+    verification = p.VerificationView(id=ident("vrf", 1), at=NOW - 3 * DAY, by=ident("usr", 1), note="现场查看", accepted=flags)
+    return p.SiteEvidence(site_id=site_id, share_min_ppm=800_000, items=[row], verification=verification, factors=[])
+
+
+def site_earnings(site_id: str) -> p.SiteEarnings:
+    row = p.SiteEarning(settlement_id=ident("stl", 1), invoice_id=ident("inv", 1), month="2026-07", at=NOW, leases=3, seconds=86_211,
+                        quantity_udu=15_566_000, value_ucny=11_207_520, fee_fen=112, amount_fen=1_009)  # fmt: skip
+    return p.SiteEarnings(site_id=site_id, amount_fen=1_009, fee_fen=112, value_ucny=11_207_520, unsettled_value_ucny=3_204_000, items=[row])
 
 
 def nodes() -> list[s.NodeView]:

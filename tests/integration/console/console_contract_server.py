@@ -457,12 +457,29 @@ def more_routes(app: FastAPI, state: State, base: str, need: Any, page: Any) -> 
     @app.post("/api/v1/sites/{site_id}/join-tokens", status_code=201)
     def join_token(request: Request, site_id: str) -> s.TokenMade:
         need(request, "provider:site:write")
-        return s.TokenMade(join_token="jt_" + "1" * 40, expires_at=d.NOW + d.DAY)
+        return s.TokenMade(id=d.ident("jtk", 9), join_token="jt_" + "1" * 40, expires_at=d.NOW + d.DAY)
+
+    @app.get("/api/v1/sites/{site_id}/join-tokens")
+    def join_tokens(request: Request, site_id: str) -> Any:
+        need(request, "platform:site:read", "provider:site:read")
+        return page(d.site_tokens())
+
+    @app.get("/api/v1/sites/{site_id}/evidence")
+    def evidence(request: Request, site_id: str) -> Any:
+        need(request, "platform:site:read", "provider:site:read")
+        return d.site_evidence(site_id)
+
+    @app.get("/api/v1/sites/{site_id}/earnings")
+    def site_earnings(request: Request, site_id: str) -> Any:
+        need(request, "platform:settlement:read", "provider:earning:read")
+        return d.site_earnings(site_id)
 
     @app.post("/api/v1/sites/{site_id}/{action}")
     def act(request: Request, site_id: str, action: str) -> s.SiteView:
         need(request, "platform:site:write", "provider:site:write")
-        state.site_states[site_id] = {"verify": "open", "open": "open", "drain": "draining", "close": "closed"}[action]
+        after = {"verify": "open", "open": "open", "drain": "draining", "close": "closed"}
+        if action in after:
+            state.site_states[site_id] = after[action]
         return by_id(site_id)
 
     @app.get("/api/v1/trace/{ident}")

@@ -20,7 +20,16 @@ from typing import Any, TypeVar
 import pytest
 
 from zhisuan.engines.artifacts import iter_artifacts
-from zhisuan.engines.contract import Engine, ExitReason, FileMount, Observation, RunPhase, RunSpec, ServicePort
+from zhisuan.engines.contract import (
+    Engine,
+    ExitReason,
+    FileMount,
+    NodeGrant,
+    Observation,
+    RunPhase,
+    RunSpec,
+    ServicePort,
+)
 from zhisuan.engines.errors import InvalidSpec, RunStillActive, StaleGeneration, UnknownRun
 
 WAIT_SECONDS = 60.0
@@ -168,6 +177,19 @@ class EngineConformance:
         odd = {"A": "two\nlines", "B": '中文 "quotes" $HOME \\n', "EMPTY": "", "EQUALS": "a=b"}
         harness.run('python3 -c \'import os; print([os.environ[k] for k in ("A","B","EMPTY","EQUALS")])\'', env=odd)
         assert harness.log().strip() == str(list(odd.values()))
+
+    def test_a_run_of_one_node_is_told_so(self, harness: Harness) -> None:
+        names = ("NUM_NODES", "NODE_RANK", "NODE_IPS")
+        assert harness.run("; ".join(f"echo $ZHISUAN_{n} $SKYPILOT_{n}" for n in names)).reason is ExitReason.completed
+        nodes, rank, ips = (line.split() for line in harness.log().splitlines())
+        assert (nodes, rank, len(ips), len(set(ips))) == (["1", "1"], ["0", "0"], 2, 1)
+
+    def test_more_nodes_than_there_can_be_are_refused(self, harness: Harness) -> None:
+        most = harness.engine.preflight().nodes_max
+        with pytest.raises(InvalidSpec, match="node"):
+            harness.engine.start(spec("true", nodes=tuple(NodeGrant(f"n{i}") for i in range(most + 1))))
+        with pytest.raises(UnknownRun):
+            harness.engine.observe("lease_a", 1)
 
     def test_a_script_may_be_longer_than_an_argument_can_be(self, harness: Harness) -> None:
         harness.run("# " + "x" * 300_000 + "\necho long")

@@ -11,7 +11,7 @@ import pytest
 from engine_conformance import Harness, pack, spec, wait_for
 from local_engine import group_folders, needs_bwrap, needs_root, sandbox_harness
 
-from zhisuan.engines.contract import AcceleratorGrant, ExitReason, FileMount, RunPhase
+from zhisuan.engines.contract import AcceleratorGrant, ExitReason, FileMount, NodeGrant, RunPhase
 from zhisuan.engines.errors import InvalidSpec
 from zhisuan.engines.local import accelerators
 
@@ -258,7 +258,7 @@ def test_only_the_granted_devices_are_there(harness: Harness, monkeypatch: pytes
         harness,
         "ls /dev | grep '^tty[0-9]' | tr '\\n' ' '; echo $CUDA_VISIBLE_DEVICES $NVIDIA_VISIBLE_DEVICES; "
         "[ -c /dev/tty2 ] && echo device; ls /sys/fs | wc -l; ls /sys/bus | grep -c .",
-        accelerators=grants,
+        nodes=(NodeGrant("localhost", grants),),
     )
     assert said.splitlines()[:3] == ["tty2 tty9 0 2", "device", "0"]
     assert int(said.splitlines()[3]) > 0

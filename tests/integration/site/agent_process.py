@@ -103,11 +103,13 @@ def offer(
             "generation": generation,
             "workload_id": f"job_{lease_id}",
             "workload_name": "test",
-            "node_hostname": "here",
-            "devices": [
-                {"key": "cpu", "kind": "cpu", "amount": cpus_milli},
-                {"key": "memory", "kind": "memory", "amount": memory_mib},
-            ],
+            "nodes": [{
+                "hostname": "here",
+                "devices": [
+                    {"key": "cpu", "kind": "cpu", "amount": cpus_milli},
+                    {"key": "memory", "kind": "memory", "amount": memory_mib},
+                ],
+            }],
             "run": run,
             "artefacts": tuple(artefacts),
             **fields,

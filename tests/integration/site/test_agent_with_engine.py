@@ -184,7 +184,7 @@ def test_an_archive_that_comes_damaged_is_fetched_again(server: ControlServer, a
 def test_what_cannot_start_says_why(server: ControlServer, agents: AgentFactory) -> None:
     agents().start()
     server.offer(offer("lea_blob", "true", workdir_blob="blb_none"))
-    server.offer(offer("lea_card", "true", devices=[{"key": "GPU-1", "kind": "accelerator", "amount": 1000}]))
+    server.offer(offer("lea_card", "true", nodes=[{"hostname": "here", "devices": [{"key": "GPU-1", "kind": "accelerator", "amount": 1000}]}]))
     server.offer(offer("lea_late", "true", desired="stop"))
     blob = server.wait_complete(("lea_blob", 1))
     assert (blob.reason, blob.started_at) == ("invalid_spec", None)

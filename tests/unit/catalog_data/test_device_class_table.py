@@ -44,6 +44,8 @@ def example(device_class: DeviceClass) -> tuple[str, int]:
         ("nvidia-l40s-48g", 650_000),
         ("nvidia-h100-sxm5-80g", 3_160_000),
         ("metax-c500", 890_000),
+        ("cambricon-mlu370-x8-chip", 150_000),
+        ("iluvatar-bi-v150-chip", 300_000),
         ("ascend-910b4-32g", None),
         ("hygon-k100-ai", None),
     ],
@@ -51,6 +53,19 @@ def example(device_class: DeviceClass) -> tuple[str, int]:
 def test_published_rates(class_id: str, rate_udu: int | None) -> None:
     assert BY_ID[class_id].published_rate_udu_per_hour == rate_udu
     assert BY_ID[class_id].is_rated == (rate_udu is not None)
+
+
+def test_every_rate_follows_the_rule_that_it_names() -> None:
+    """One 度 is 312 TFLOPS for an hour: a rate is the peak's share of that, or stands in the reference cloud's list."""
+    for c in CLASSES:
+        if c.rate_basis == "nominal/312":
+            assert c.nominal_fp16_tflops_milli is not None and c.confidence in ("high", "medium"), c.class_id
+            hundredths = c.nominal_fp16_tflops_milli * 100 // 312_000
+            assert c.published_rate_udu_per_hour == hundredths * 10_000, c.class_id
+        elif c.rate_basis == "reference-cloud":
+            assert "Alaya NeW" in c.source and c.is_rated, c.class_id
+        else:
+            assert c.published_rate_udu_per_hour is None, c.class_id
 
 
 @given(st.integers(1, 10_000_000))
@@ -87,6 +102,11 @@ def test_every_example_is_its_own_class_and_no_other(device_class: DeviceClass) 
         ("Ascend 910B1", 65536, "ascend-910b-64g"),
         ("nvidia  l40s ", 46068, "nvidia-l40s-48g"),
         ("Enflame_S60-48GB", 49120, "enflame-s60"),
+        ("S60", 42976, "enflame-s60"),
+        ("MLU590-M9", 98304, "cambricon-mlu590"),
+        ("K500SM_AI", 65520, "hygon-k100-ai"),
+        ("Ascend 910A", 32768, "ascend-910a-32g"),
+        ("Ascend 910PremiumA", 32768, "ascend-910a-32g"),
     ],
 )
 def test_other_spellings_seen_in_the_field(name: str, memory_mib: int, class_id: str) -> None:
@@ -111,6 +131,10 @@ def test_other_spellings_seen_in_the_field(name: str, memory_mib: int, class_id:
         ("Ascend 910B4", 65536),
         ("AMD Instinct MI355X", 294896),
         ("R200", 32768),
+        ("MLU370-X8", 49152),
+        ("Ascend 910B", 32768),
+        ("BW1000", 65520),
+        ("Iluvatar BI-V150S", 32768),
         ("", 81920),
     ],
 )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+from cli_canned_sites import OPEN, TERMS, site_answers, site_pages
 
 AT = "2026-08-01T01:02:03Z"
 JOB, SITE, ORG = "job_01k3x9t0qd6jv2m4c8w5r7n1ez", "site_01k3x8zz1hq0c5m9d2v7b4t6ks", "org_01k3x7a4y2s8f6g1p3j5h7k9mn"
@@ -16,7 +17,7 @@ WORKLOAD = {
     "rate_udu_per_hour": 50_000, "price_e8_per_du": 72_000_000,
 }  # fmt: skip
 CANDIDATE = {
-    "site_id": SITE, "site_name": "合肥一号", "node_hostname": "node-a", "rank": 1, "hour_ucny": 36_000,
+    "site_id": SITE, "site_name": "合肥一号", "node_hostnames": ["node-a"], "rank": 1, "hour_ucny": 36_000,
     "rate_udu_per_hour": 50_000, "carbon_g_per_hour_milli": 8_123,
     "score_parts": [
         {"name": "price", "value": 36_000, "unit": "ucny_per_hour", "text": {"en": "price an hour", "zh": "每小时价格"}},
@@ -25,13 +26,13 @@ CANDIDATE = {
     ],
 }  # fmt: skip
 PLACEMENT = {
-    "id": "plc_1", "at": AT, "chosen": {"site_id": SITE, "site_name": "合肥一号", "node_hostname": "node-a"},
-    "candidates": [CANDIDATE, CANDIDATE | {"site_name": "Wuhu", "node_hostname": "w1", "rank": 2, "hour_ucny": 40_000}],
+    "id": "plc_1", "at": AT, "chosen": {"site_id": SITE, "site_name": "合肥一号", "node_hostnames": ["node-a"]},
+    "candidates": [CANDIDATE, CANDIDATE | {"site_name": "Wuhu", "node_hostnames": ["w1"], "rank": 2, "hour_ucny": 40_000}],
     "rejected": [{"constraint": "memory", "count": 3, "text": {"en": "3 nodes have less than 2048 MiB free.", "zh": "3 个节点空闲内存不足 2048 MiB。"}, "unblock": {"en": "Ask for less memory.", "zh": "请减少内存。"}}],
     "reason": {"en": "The cheapest of 2 that can run it.", "zh": "2 个可用节点中价格最低。"},
 }  # fmt: skip
 LEASE = {
-    "id": "lea_01k3x9t0qd6jv2m4c8w5r7n1ez", "generation": 1, "site_id": SITE, "site_name": "合肥一号", "node_hostname": "node-a",
+    "id": "lea_01k3x9t0qd6jv2m4c8w5r7n1ez", "generation": 1, "site_id": SITE, "site_name": "合肥一号", "node_hostnames": ["node-a"],
     "state": "active", "offered_at": AT, "accepted_at": AT, "active_from": AT, "active_to": None, "closed_at": None,
     "ready": None, "exit_code": None, "reason": None, "message": None, "fault": None, "rate_udu_per_hour": 50_000, "seconds": 61,
 }  # fmt: skip
@@ -67,7 +68,7 @@ SITE_VIEW = {
     "engine": {"engine": "local", "version": "0.9", "isolation": "sandbox", "allow_unisolated": False, "limits": {},
                "problems": [{"code": "c", "message_en": "No memory limits here.", "message_zh": "此处无法限制内存。",
                              "remedy_en": "Turn on cgroup v2.", "remedy_zh": "请启用 cgroup v2。"}]},
-    "joined_at": AT, "last_seen_at": AT, "leases_running": 1,
+    "joined_at": AT, "last_seen_at": AT, "leases_running": 1, **TERMS, "offer": OPEN, "recall": None,
     "nodes": [{"id": "node_1", "hostname": "node-a", "os": "linux", "architecture": "x86_64", "facts": {}, "devices": [
         DEVICE, DEVICE | {"kind": "memory", "name": "memory", "capacity": 131_072, "allocated": 2_048, "measured": [], "published_rate_udu_per_hour": None},
         DEVICE | {"kind": "accelerator", "name": "A100 80G", "capacity": 1000, "allocated": 1000, "nominal_tflops_milli": 312_000,
@@ -97,7 +98,10 @@ CATALOG = {
     "version": 1, "effective_from": AT, "book": BOOK,
     "device_classes": [{"class_id": "nvidia-a100-80g", "kind": "accelerator", "vendor": "NVIDIA", "model": "A100", "memory_mib": 81_920,
                         "name": {"en": "NVIDIA A100 80 GB", "zh": "英伟达 A100 80 GB"}, "nominal_fp16_tflops_milli": 312_000,
-                        "published_rate_udu_per_hour": 1_000_000, "rate_basis": "", "confidence": "", "source": ""}],
+                        "published_rate_udu_per_hour": 1_000_000, "rate_basis": "", "confidence": "high", "source": ""},
+                       {"class_id": "mthreads-mtt-s80", "kind": "accelerator", "vendor": "Moore Threads", "model": "MTT S80", "memory_mib": 16_384,
+                        "name": {"en": "Moore Threads MTT S80", "zh": "摩尔线程 MTT S80"}, "nominal_fp16_tflops_milli": None,
+                        "published_rate_udu_per_hour": None, "rate_basis": "unrated", "confidence": "low", "source": ""}],
 }  # fmt: skip
 ME = {"organisation": {"id": ORG, "kind": "tenant", "name": "黄山旅游"}, "user": {"id": "usr_1", "name": "某人", "email": "a@b.cn", "language": "zh"},
       "role": "tenant_owner", "permissions": [], "project_id": None}  # fmt: skip
@@ -206,6 +210,7 @@ ANSWERS: dict[str, Any] = {
     "GET /price-books": page(PRICES), "POST /price-books": PRICES | {"version": 2},
     f"POST /providers/{ORG}/payouts": {"transaction_id": "txn_1", "provider_id": ORG, "reference": "r", "amount_fen": 1234, "at": AT},
     "GET /checks": {"items": [CHECK]}, "GET /bill/checks": {"items": [CHECK]},
+    **site_answers(SITE, SITE_VIEW, AT),
 }  # fmt: skip
 
 
@@ -270,6 +275,7 @@ PAGES: dict[str, list[str]] = {
     "site-show": ["site", "show", SITE],
     "site-create": ["site", "create", "合肥一号", "--region", "CN-AH", "--pue", "1.25"],
     "site-drain": ["site", "drain", SITE],
+    **site_pages(SITE),
     "earnings": ["earnings"],
     "keys": ["keys"],
     "keys-create": ["keys", "create", "ci"],

@@ -16,7 +16,6 @@ from zhisuan.cli.tree import Command, Group
 MORE: dict[str, list[str]] = {
     "keys-revoke": ["keys", "revoke", str(KEY["id"])],
     "site-token": ["site", "token", SITE],
-    "site-verify": ["site", "verify", SITE],
     "site-open": ["site", "open", SITE],
     "site-close": ["site", "close", SITE],
     "models-stop": ["models", "stop", str(DEPLOYMENT["id"])],

@@ -91,6 +91,6 @@ def test_facts_of_a_trace() -> None:
         ("seconds", 2517, "2,517 (41m 57s)"), ("at", "2026-08-02T06:03:22+00:00", "2026-08-02 14:03:22 (UTC+8)"), ("exit_code", 0, "0"),
         ("shape", {"items": [{"kind": "cpu", "class_id": None, "amount": 500, "free": None}]}, "cpu × 0.5"), ("factor", {"new": "form"}, "new form"),
         ("shape", [{"kind": "cpu", "class_id": "cpu-core", "amount": 2000}], "cpu-core × 2"), ("rejected", {"reachable": 2}, "not heard from 2"),
-        ("chosen", {"site_id": "s", "site_name": "A", "node_hostname": "n"}, "A / n"), ("anything", {"a": 1, "b": None}, "a 1"),
+        ("chosen", {"site_id": "s", "site_name": "A", "node_hostnames": ["n"]}, "A / n"), ("anything", {"a": 1, "b": None}, "a 1"),
     ):  # fmt: skip
         assert fact_text(name, value, say) == wanted

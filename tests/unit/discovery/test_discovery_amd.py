@@ -8,9 +8,10 @@ from host_recordings import exited, recording
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zhisuan.site.discovery import RecordedHostReader
+from zhisuan.site.discovery import RecordedHostReader, ToolResult
 from zhisuan.site.discovery.accelerators import amd
 from zhisuan.site.discovery.accelerators.common import Finding
+from zhisuan.site.discovery.accelerators.documents import first_json
 
 MI300X = recording("amd_smi_mi300x_list.txt")
 MI355X = recording("amd_smi_mi355x.txt")
@@ -22,7 +23,7 @@ def _codes(finding: Finding) -> list[str]:
 
 
 def _host(amd_smi: str | None = None, rocm_smi: str | None = None, code: int = 0) -> RecordedHostReader:
-    tools = {}
+    tools: dict[tuple[str, ...], ToolResult] = {}
     if amd_smi is not None:
         tools[amd.AMD_SMI_COMMAND] = exited(amd_smi, code)
     if rocm_smi is not None:
@@ -134,4 +135,4 @@ def test_no_json_breaks_the_parsers(value: Any) -> None:
 def test_a_note_before_the_json_does_not_hide_it(note: str, value: Any) -> None:
     wrapped = {"gpu_data": value}
     note = note.replace("{", "").replace("[", "")
-    assert amd.first_json(f"{note}\n{json.dumps(wrapped)}\ntrailing") == wrapped
+    assert first_json(f"{note}\n{json.dumps(wrapped)}\ntrailing") == wrapped

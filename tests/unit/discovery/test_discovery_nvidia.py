@@ -37,8 +37,47 @@ def test_two_cards() -> None:
         "bus_id": "00000000:07:00.0",
         "health": "ok",
         "tool": "nvidia-smi",
+        "health_reason": None,
+        "memory_idle_mib": 0,
+        "process_memory_mib": None,
+        "utilization_percent": None,
+        "temperature_celsius": None,
+        "power_draw_milliwatts": None,
     }
     assert (second.index, second.memory_used_mib) == (1, 512)
+
+
+FIRST, SECOND = (device.key for device in nvidia.parse(GOOD).devices)
+
+
+def _with_state(state: str, processes: ToolResult) -> Finding:
+    tools = {nvidia.command(nvidia.FIELDS): exited(GOOD), nvidia.command(nvidia.STATE_FIELDS): exited(state)}
+    return nvidia.find(RecordedHostReader(tools={**tools, nvidia.PROCESSES_COMMAND: processes}))
+
+
+def test_state_and_processes_are_set_beside_their_devices() -> None:
+    state = f"{SECOND}, 97, 61, 389.05, 3, No\n{FIRST}, 0, 31, 62.10, 0, No\n"
+    first, second = _with_state(state, exited(f"{SECOND}, 400\n{SECOND}, 24\n")).devices
+    assert (first.health, first.health_reason, first.process_memory_mib) == ("ok", None, 0)
+    assert (first.utilization_percent, first.temperature_celsius, first.power_draw_milliwatts) == (0, 31, 62_100)
+    assert (second.health, second.process_memory_mib, second.utilization_percent) == ("degraded", 424, 97)
+    assert second.health_reason is not None and "3 " in second.health_reason.en and "3 " in second.health_reason.zh
+
+
+def test_pages_that_wait_to_be_retired_degrade_a_device() -> None:
+    first, _ = _with_state(f"{FIRST}, 0, 31, 62.10, [N/A], Yes\n", exited("")).devices
+    assert first.health == "degraded"
+
+
+@pytest.mark.parametrize("processes", [exited(f"{FIRST}, [N/A]\n"), exited("", 9), exited("nonsense\n")])
+def test_processes_that_are_not_told_are_unknown_and_not_none(processes: ToolResult) -> None:
+    first, _ = _with_state("", processes).devices
+    assert first.process_memory_mib is None
+    assert first.utilization_percent is None
+
+
+def test_a_mig_mode_of_another_word_is_not_taken_for_off() -> None:
+    assert _codes(nvidia.parse(GOOD.replace("Disabled", "Disab"))) == ["unknown_format"]
 
 
 def test_the_query_is_the_documented_one() -> None:

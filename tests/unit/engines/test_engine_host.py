@@ -72,7 +72,7 @@ def test_a_uuid_names_a_device_in_either_case(tmp_path: Path) -> None:
 
 def test_ascend_devices(tmp_path: Path) -> None:
     dev = devices(tmp_path, "davinci5", "davinci_manager", "devmm_svm", "hisi_hdc")
-    found = view([AcceleratorGrant("ascend", 5, "ignored")], isolated=True, dev=dev)
+    found = view([AcceleratorGrant("huawei", 5, "ignored")], isolated=True, dev=dev)
     assert len(found.nodes) == 4
     assert (found.env["ASCEND_RT_VISIBLE_DEVICES"], found.env["ASCEND_VISIBLE_DEVICES"]) == ("0", "5")
 

@@ -66,11 +66,11 @@ def test_the_next_candidate_is_taken_when_the_first_is_full(database: Database) 
     with database.begin() as tx:
         old = plan_for(tx, spec(2000))
         first, second = (new_workload(tx, spec(2000)).id for _ in range(2))
-    assert [c.node_hostname for c in old.candidates] == ["a", "b"]
+    assert [c.hostnames for c in old.candidates] == [("a",), ("b",)]
     for workload_id in (first, second):
         with database.begin() as tx:
             placed = place(tx, tx.session.get_one(Workload, workload_id), old)
-            assert placed.record.plan["chosen"]["node_hostname"] == ("a" if workload_id == first else "b")
+            assert placed.record.plan["chosen"]["node_hostnames"] == (["a"] if workload_id == first else ["b"])
             assert placed.record.chosen_site_id == site_id
 
 

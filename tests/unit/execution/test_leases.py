@@ -138,14 +138,13 @@ def test_cancel_in_each_state(database: Database, site_id: str, state: str) -> N
     if state == "ending":
         say(database, site_id, report(lease_id, "exited", ended_at=at(database, 5), reason="completed", exit_code=0))
     cancel(database, workload_id)
+    assert lease_of(database, lease_id).desired == "stop"
     if state == "placed":
-        assert states(database, workload_id, lease_id) == ("cancelled", "closed")
-        assert allocated(database) == {"cpu": 0, "memory": 0}
-    else:
-        assert lease_of(database, lease_id).desired == "stop"
-        say(database, site_id, report(lease_id, "exited", reason="cancelled", ended_at=at(database, 9), complete=True))
-        expected = "succeeded" if state == "ending" else "cancelled"
-        assert states(database, workload_id, lease_id) == (expected, "closed")
+        assert allocated(database) != {"cpu": 0, "memory": 0}, "the site may have begun without having been heard"
+    say(database, site_id, report(lease_id, "exited", reason="cancelled", ended_at=at(database, 9), complete=True))
+    expected = "succeeded" if state == "ending" else "cancelled"
+    assert states(database, workload_id, lease_id) == (expected, "closed")
+    assert allocated(database) == {"cpu": 0, "memory": 0}
     with pytest.raises(Conflict):
         cancel(database, workload_id)
 
@@ -222,8 +221,37 @@ def test_a_silent_site_that_is_closed_gives_its_work_back(database: Database, si
 def test_what_an_end_means(
     reason: str | None, code: int | None, asked: bool, left: int, kind: str, state: str, fault: str | None
 ) -> None:
-    end = end_of(reason=reason, exit_code=code, cancel_requested=asked, restarts_left=left, kind=kind)
+    end = end_of(reason=reason, exit_code=code, cancel_requested=asked, taken_back=None, restarts_left=left, kind=kind)
     assert (end.state, end.fault) == (state, fault)
+
+
+def test_what_a_provider_takes_back_waits_for_another_place_and_uses_up_no_restart(database: Database, site_id: str) -> None:
+    workload_id, lease_id = launched(database)
+    before = workload_of(database, workload_id).restarts_left
+    say(database, site_id, report(lease_id, "running", started_at=at(database)))
+    for _ in range(2):
+        with database.begin() as tx:
+            assert execution.take_back(tx, site_id, grace_seconds=77, cause="wanted back") == 1
+    with database.begin() as tx:
+        (offer,) = execution.desired_of_site(tx, site_id).offers
+    assert (offer.desired, offer.grace_seconds) == ("stop", 77)
+    say(database, site_id, report(lease_id, "exited", reason="cancelled", ended_at=at(database, 9), complete=True))
+    workload = workload_of(database, workload_id)
+    assert (workload.state, workload.restarts_left, lease_of(database, lease_id).fault) == ("pending", before, None)
+    with database.begin() as tx:
+        assert execution.take_back(tx, site_id, grace_seconds=77, cause="wanted back") == 0
+
+
+def test_what_ended_by_itself_or_was_cancelled_is_not_taken_back(database: Database, site_id: str) -> None:
+    done, cancelled = launched(database), launched(database)
+    for _, lease_id in (done, cancelled):
+        say(database, site_id, report(lease_id, "running", started_at=at(database)))
+    cancel(database, cancelled[0])
+    with database.begin() as tx:
+        execution.take_back(tx, site_id, grace_seconds=77, cause="wanted back")
+    say(database, site_id, report(done[1], "exited", reason="completed", exit_code=0, ended_at=at(database, 9), complete=True))
+    say(database, site_id, report(cancelled[1], "exited", reason="cancelled", ended_at=at(database, 9), complete=True))
+    assert [workload_of(database, w).state for w, _ in (done, cancelled)] == ["succeeded", "cancelled"]
 
 
 @pytest.mark.slow

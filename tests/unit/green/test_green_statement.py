@@ -24,7 +24,7 @@ def add_lease(tx: Tx, lease_id: str, *, workload: str = "job_1", org: str = "org
     tx.session.add(
         Lease(
             id=lease_id, workload_id=workload, generation=int(lease_id[-1]), org_id=org, site_id="site_1", provider_id="org_p",
-            node_id="node_1", placement_id="plc_1", quote_id="quo_1", state="active", desired="run", offer={},
+            node_ids=["node_1"], placement_id="plc_1", quote_id="quo_1", state="active", desired="run", term_seconds=7200, offer={},
             rate_udu_per_hour=1_000_000, power_milliwatts=123_457, pue_milli=1_420, region=region, offered_at=START,
             active_from=START, cpu_milliseconds=0, memory_peak_bytes=0,
         )

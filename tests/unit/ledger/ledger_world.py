@@ -99,8 +99,8 @@ class World:
             tx.session.add(
                 Lease(
                     id=lease_id, workload_id=f"job_{lease_id}", generation=1, org_id=org_id, site_id=SITE,
-                    provider_id=PROVIDER, node_id="node_1", placement_id="plc_1", quote_id=quote.id, state="active",
-                    desired="run", offer={}, rate_udu_per_hour=quote.rate_udu_per_hour, power_milliwatts=400_000,
+                    provider_id=PROVIDER, node_ids=["node_1"], placement_id="plc_1", quote_id=quote.id, state="active",
+                    desired="run", term_seconds=7200, offer={}, rate_udu_per_hour=quote.rate_udu_per_hour, power_milliwatts=400_000,
                     pue_milli=1200, region="cn-west", offered_at=active_from, active_from=active_from,
                     fault=fault, cpu_milliseconds=0, memory_peak_bytes=0,
                 )

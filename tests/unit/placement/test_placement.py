@@ -1,5 +1,6 @@
 """Placement on random snapshots, against what a person would do with pencil and paper."""
 
+import itertools
 import random
 from collections import Counter
 from dataclasses import replace
@@ -62,6 +63,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
                 pue_milli=draw(st.integers(1000, 1800)),
                 grid_g_per_mwh=draw(st.sampled_from((300_000, 600_000))),
                 nodes=nodes,
+                gang_nodes_max=draw(st.integers(1, 3)),
             )
         )
     return Snapshot(tuple(sites), CLASSES, draw(st.sampled_from((400_000_000, 1))), draw(st.booleans()))
@@ -73,6 +75,7 @@ needs = st.builds(
     cpus_milli=st.integers(1, 9000),
     memory_mib=st.integers(1, 9000),
     accelerators=st.lists(st.tuples(names, st.integers(1, 3)), max_size=2).map(tuple),
+    nodes=st.sampled_from((1, 1, 2, 3)),
 )
 
 
@@ -96,23 +99,31 @@ def all_nodes(snapshot: Snapshot) -> list[tuple[SiteState, NodeState]]:
 def test_a_plan_never_takes_more_than_is_free_and_all_that_was_asked_for(snapshot: Snapshot, need: Need) -> None:
     there = {n.id: (s, n) for s, n in all_nodes(snapshot)}
     for candidate in plan(snapshot, need).candidates:
-        site, node = there[candidate.node_id]
-        assert site.state == "open" and site.reachable and site.isolated and node.present
-        free = {d.id: d.free for d in node.devices}
-        taken: Counter[str] = Counter()
-        for share in candidate.shares:
-            taken[share.device_id] += share.amount
-        assert len(taken) == len(candidate.shares), "no device is named twice"
-        assert all(amount <= free[i] for i, amount in taken.items())
-        by_kind: Counter[str] = Counter()
-        for share in candidate.shares:
-            by_kind[share.kind] += share.amount
-        cards = sum(count for _, count in need.accelerators) * 1000
-        assert by_kind == Counter(cpu=need.cpus_milli, memory=need.memory_mib) + Counter(accelerator=cards)
-        left = [s.class_id for s in candidate.shares if s.kind == "accelerator"]
-        for name, count in need.accelerators:
-            asked, left = left[:count], left[count:]
-            assert len(set(asked)) == 1 and asked[0] in class_ids_named(name, BY_ID)
+        assert len({n.node_id for n in candidate.nodes}) == need.nodes
+        classes_by_node = set()
+        for part in candidate.nodes:
+            site, node = there[part.node_id]
+            assert (site.id, part.hostname) == (candidate.site_id, node.hostname)
+            assert site.state == "open" and site.reachable and site.isolated and node.present
+            assert need.nodes <= site.gang_nodes_max
+            free = {d.id: d.free for d in node.devices}
+            taken: Counter[str] = Counter()
+            for share in part.shares:
+                taken[share.device_id] += share.amount
+                assert share.left == free[share.device_id] - share.amount
+            assert len(taken) == len(part.shares), "no device is named twice"
+            assert all(amount <= free[i] for i, amount in taken.items())
+            by_kind: Counter[str] = Counter()
+            for share in part.shares:
+                by_kind[share.kind] += share.amount
+            cards = sum(count for _, count in need.accelerators) * 1000
+            assert by_kind == Counter(cpu=need.cpus_milli, memory=need.memory_mib) + Counter(accelerator=cards)
+            left = [s.class_id for s in part.shares if s.kind == "accelerator"]
+            classes_by_node.add(tuple(left))
+            for name, count in need.accelerators:
+                asked, left = left[:count], left[count:]
+                assert len(set(asked)) == 1 and asked[0] in class_ids_named(name, BY_ID)
+        assert len(classes_by_node) == 1, "the cards of a gang are of one class"
 
 
 @given(snapshot=snapshots(), need=needs)
@@ -134,8 +145,8 @@ def test_candidates_come_by_price_then_carbon_then_packing_then_id(snapshot: Sna
         assert (c.rate_udu_per_hour, c.power_milliwatts, c.hour_ucny) == (rate, power, price)
         site = sites[c.site_id]
         carbon = power * site.pue_milli * site.grid_g_per_mwh // 10**9
-        cpu = max(d.free for d in nodes[c.node_id].devices if d.kind == "cpu")
-        keys.append((price, carbon, cpu - need.cpus_milli, c.site_id, c.node_id))
+        cores = [max(d.free for d in nodes[n.node_id].devices if d.kind == "cpu") for n in c.nodes]
+        keys.append((price, carbon, sum(cores) - need.nodes * need.cpus_milli, c.site_id, c.nodes[0].node_id))
     assert keys == sorted(keys)
 
 
@@ -150,7 +161,8 @@ def test_the_order_of_the_snapshot_does_not_matter(snapshot: Snapshot, need: Nee
 @given(snapshot=snapshots(), need=needs)
 def test_every_node_is_a_candidate_or_counted_out_once(snapshot: Snapshot, need: Need) -> None:
     made = plan(snapshot, need)
-    assert len(made.candidates) + sum(r.count for r in made.rejections) == len(all_nodes(snapshot))
+    if need.nodes == 1:
+        assert len(made.candidates) + sum(r.count for r in made.rejections) == len(all_nodes(snapshot))
     assert [r.constraint for r in made.rejections] == [
         c for c in CONSTRAINTS if c in {r.constraint for r in made.rejections}
     ]
@@ -173,8 +185,27 @@ def test_what_could_ever_fit_is_what_fits_when_all_is_empty_open_and_well(snapsh
 @given(snapshot=snapshots(), need=needs)
 def test_less_need_never_fits_worse(snapshot: Snapshot, need: Need) -> None:
     smaller = replace(need, cpus_milli=max(1, need.cpus_milli // 2), memory_mib=max(1, need.memory_mib // 2))
-    fitting = {c.node_id for c in plan(snapshot, need).candidates}
-    assert fitting <= {c.node_id for c in plan(snapshot, smaller).candidates}
+    fitting = {n.node_id for c in plan(snapshot, need).candidates for n in c.nodes}
+    if need.nodes == 1:
+        assert fitting <= {n.node_id for c in plan(snapshot, smaller).candidates for n in c.nodes}
+    fewer = replace(need, nodes=max(1, need.nodes - 1))
+    assert bool(fitting) <= bool(plan(snapshot, smaller).candidates)
+    assert bool(fitting) <= bool(plan(snapshot, fewer).candidates)
+
+
+@given(snapshot=snapshots(), need=needs)
+def test_a_gang_is_found_exactly_where_enough_nodes_of_a_site_fit_alike(snapshot: Snapshot, need: Need) -> None:
+    """Tried by hand: each set of nodes of each site, each choice of classes, one node at a time."""
+    expected = set()
+    for site in snapshot.sites:
+        choices = itertools.product(*(sorted(class_ids_named(name, BY_ID)) for name, _ in need.accelerators))
+        for chosen in choices:
+            cards = tuple((c, count) for c, (_, count) in zip(chosen, need.accelerators, strict=True))
+            one = Need(need.cpus_milli, need.memory_mib, cards)
+            alone = [n for n in site.nodes if plan(replace(snapshot, sites=(replace(site, nodes=(n,)),)), one).candidates]
+            if len(alone) >= need.nodes and need.nodes <= site.gang_nodes_max:
+                expected.add(site.id)
+    assert {c.site_id for c in plan(snapshot, need).candidates} == expected
 
 
 def test_a_waiting_plan_says_what_is_missing_in_both_languages() -> None:

@@ -16,7 +16,7 @@ from zhisuan.site.errors import JournalUnreadable
 from zhisuan.site.journal import PAST_KEPT, Journal
 from zhisuan.site.metering import windows_due
 from zhisuan.site.record import Key, LeaseRecord, Stage, Step, ended_without_run, lost, observed, report
-from zhisuan.wire.site import LeaseOffer, LeasePhase, UsageWindow
+from zhisuan.wire.site import LeaseOffer, LeasePhase, NodeGrantMessage, UsageWindow
 
 NOON = datetime(2026, 8, 1, 12, 0, 0, tzinfo=UTC)
 KEY = Key("lea_a", 2)
@@ -25,8 +25,7 @@ OFFER = LeaseOffer(
     generation=KEY.generation,
     workload_id="job_a",
     workload_name="a",
-    node_hostname="here",
-    devices=(),
+    nodes=(NodeGrantMessage(hostname="here", devices=()),),
     run="true",
 )
 

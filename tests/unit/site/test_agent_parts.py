@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from zhisuan.engines.contract import AcceleratorGrant
+from zhisuan.engines.contract import AcceleratorGrant, NodeGrant
 from zhisuan.site.artefacts import select
 from zhisuan.site.backoff import FIRST_SECONDS, LAST_SECONDS, Backoff, Link, until_reached
 from zhisuan.site.blobs import BlobCache, BlobMissing
@@ -59,12 +59,14 @@ def an_offer(**fields: Any) -> LeaseOffer:
         "generation": 1,
         "workload_id": "job_a",
         "workload_name": "a",
-        "node_hostname": "here",
-        "devices": [
-            {"key": "cpu", "kind": "cpu", "amount": 1500},
-            {"key": "memory", "kind": "memory", "amount": 512},
-            {"key": "GPU-1", "kind": "accelerator", "amount": 1000},
-        ],
+        "nodes": [{
+            "hostname": "here",
+            "devices": [
+                {"key": "cpu", "kind": "cpu", "amount": 1500},
+                {"key": "memory", "kind": "memory", "amount": 512},
+                {"key": "GPU-1", "kind": "accelerator", "amount": 1000},
+            ],
+        }],
         "setup": "make",
         "run": "true",
         "env": {"A": "b"},
@@ -80,9 +82,9 @@ def test_a_run_is_asked_for_as_offered() -> None:
     offer = an_offer()
     assert blob_ids(offer) == ("blb_d", "blb_w")
     card = AcceleratorGrant("nvidia", 3, "GPU-1")
-    spec = run_spec(offer, {"blb_w": Path("/w"), "blb_d": Path("/d")}, {"GPU-1": card, "GPU-2": card})
+    spec = run_spec(offer, {"blb_w": Path("/w"), "blb_d": Path("/d")}, {"here": {"GPU-1": card, "GPU-2": card}})
     assert (spec.setup, spec.run, spec.env, spec.max_seconds) == ("make", "true", {"A": "b"}, 60)
-    assert (spec.cpus_milli, spec.memory_mib, spec.accelerators) == (1500, 512, (card,))
+    assert (spec.cpus_milli, spec.memory_mib, spec.nodes) == (1500, 512, (NodeGrant("here", (card,)),))
     assert spec.workdir_archive == Path("/w")
     assert [(m.archive, m.target) for m in spec.mounts] == [(Path("/d"), "~/d"), (Path("/w"), "/w")]
     assert spec.service is not None

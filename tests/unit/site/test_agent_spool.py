@@ -10,7 +10,7 @@ from zhisuan.site.record import LeaseRecord
 from zhisuan.site.signals import Signals
 from zhisuan.site.spool import Spool
 from zhisuan.wire.common import Accepted
-from zhisuan.wire.site import LeaseOffer, UsageBatch, UsageWindow
+from zhisuan.wire.site import LeaseOffer, NodeGrantMessage, UsageBatch, UsageWindow
 
 START = datetime(2026, 7, 1, tzinfo=UTC)
 WINDOWS = [
@@ -20,7 +20,8 @@ WINDOWS = [
 
 
 OFFER = LeaseOffer(
-    lease_id="lea_1", generation=1, workload_id="job_1", workload_name="job", node_hostname="host", devices=(), run="true"
+    lease_id="lea_1", generation=1, workload_id="job_1", workload_name="job", run="true",
+    nodes=(NodeGrantMessage(hostname="host", devices=()),),
 )
 
 

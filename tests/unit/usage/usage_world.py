@@ -22,8 +22,8 @@ def add_lease(
         tx.session.add(
             Lease(
                 id=lease_id, workload_id=workload or f"job_{lease_id}", generation=generation, org_id=org, site_id=site,
-                provider_id="org_provider", node_id="node_1", placement_id="plc_1", quote_id="quo_1", state="active",
-                desired="run", offer={}, rate_udu_per_hour=rate, power_milliwatts=400_000, pue_milli=1200, region="cn-west",
+                provider_id="org_provider", node_ids=["node_1"], placement_id="plc_1", quote_id="quo_1", state="active",
+                desired="run", term_seconds=7200, offer={}, rate_udu_per_hour=rate, power_milliwatts=400_000, pue_milli=1200, region="cn-west",
                 offered_at=START, active_from=active_from, active_to=active_to, cpu_milliseconds=0, memory_peak_bytes=0,
             )
         )  # fmt: skip

@@ -1,116 +1,50 @@
-"""Sites: providers bring them, the operator verifies them."""
+"""Sites: providers bring them, the operator verifies them. What is said about one in particular is in the modules beside."""
 
-from collections import defaultdict
-from typing import Annotated, Any
-
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import Field
-from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import select
 
-from zhisuan.api.auth import Allow, Caller
 from zhisuan.api.calls import IdempotencyKey, change
 from zhisuan.api.paging import Cursor, Limit, paged
 from zhisuan.api.platform import platform_of
-from zhisuan.api.schemas import (
-    Body,
-    DeviceView,
-    MeasuredView,
-    NodeView,
-    PageOf,
-    SiteInvited,
-    SiteView,
-    TokenMade,
-    Words,
-)
+from zhisuan.api.routes import site_evidence, site_money, site_terms, site_tokens
+from zhisuan.api.routes.wire_joining import registration_of
+from zhisuan.api.schemas import Body, PageOf, SiteInvited, SiteView
+from zhisuan.api.site_calls import Provider, Reader, Writer, seen_site, site_call
+from zhisuan.api.site_schemas import ClaimBody, ReasonBody
+from zhisuan.api.site_views import site_views
 from zhisuan.base.db import Tx
-from zhisuan.base.errors import Conflict, NotFound
+from zhisuan.base.errors import Conflict
 from zhisuan.base.text import Text
-from zhisuan.catalog.device_classes import load_device_classes
 from zhisuan.execution import service as execution
-from zhisuan.execution.tables import Lease
+from zhisuan.execution.placing import SITE_CHANNEL
 from zhisuan.supply import service as supply
-from zhisuan.supply.grid_factors import grid_regions
-from zhisuan.supply.tables import Device, Measurement, Node, Site
-from zhisuan.tenancy.tables import Organisation
+from zhisuan.supply.tables import Site
+from zhisuan.wire.joining import ClaimMessage, SiteRegistration
 
 router = APIRouter(tags=["sites"])
-Reader = Annotated[Caller, Depends(Allow("platform:site:read", "provider:site:read"))]
-Writer = Annotated[Caller, Depends(Allow("platform:site:write", "provider:site:write"))]
-Operator = Annotated[Caller, Depends(Allow("platform:site:write"))]
-Provider = Annotated[Caller, Depends(Allow("provider:site:write"))]
+for part in (site_tokens, site_terms, site_evidence, site_money):
+    router.include_router(part.router)
 
 
 class NewSite(Body):
     name: str = Field(max_length=60)
     region: str = Field(max_length=10, description="ISO 3166-2 province, such as CN-AH; it picks the grid factor.")
     pue_milli: int = Field(ge=1000, le=3000, default=1420, description="PUE in thousandths")
+    city: str | None = Field(default=None, max_length=60)
+    latitude_e6: int | None = Field(default=None, description="10⁻⁶ degrees; with a longitude")
+    longitude_e6: int | None = None
+    tariff_ucny_per_kwh: int | None = Field(default=None, description="What the provider pays for electricity")
+    claims: list[ClaimBody] | None = Field(default=None, max_length=200, description="What the site is said to have")
 
-
-def site_views(tx: Tx, sites: list[Site], request: Request) -> list[SiteView]:
-    """Sites with their nodes and devices, in a fixed number of queries."""
-    ids = [s.id for s in sites]
-    names = dict(tx.session.execute(select(Organisation.id, Organisation.name)).all())
-    nodes = tx.session.scalars(select(Node).where(Node.site_id.in_(ids)).order_by(Node.hostname)).all()
-    devices = tx.session.scalars(
-        select(Device).where(Device.node_id.in_([n.id for n in nodes]), Device.present).order_by(Device.key)
-    ).all()
-    measured = tx.session.scalars(
-        select(Measurement)
-        .where(Measurement.device_id.in_([d.id for d in devices]))
-        .order_by(Measurement.device_id, Measurement.precision, Measurement.at.desc())
-        .ext(distinct_on(Measurement.device_id, Measurement.precision))
-    ).all()
-    running = dict(
-        tx.session.execute(
-            select(Lease.site_id, func.count())
-            .where(Lease.site_id.in_(ids), Lease.state != "closed")
-            .group_by(Lease.site_id)
-        ).all()
-    )
-    by_device: dict[str, list[MeasuredView]] = defaultdict(list)
-    for m in measured:
-        by_device[m.device_id].append(MeasuredView.model_validate(m))
-    by_node: dict[str, list[DeviceView]] = defaultdict(list)
-    for d in devices:
-        by_node[d.node_id].append(_device(d, by_device[d.id]))
-    by_site: dict[str, list[NodeView]] = defaultdict(list)
-    for n in nodes:
-        by_site[n.site_id].append(_node(n, by_node[n.id]))
-    regions = {r.region: r.name for r in grid_regions()}
-    ttl = platform_of(request).site_ttl
-    return [
-        SiteView(
-            id=s.id, name=s.name, provider={"id": s.provider_id, "name": names.get(s.provider_id, "")}, state=s.state,
-            reachable=supply.is_reachable(s, tx.now, ttl), region=s.region, region_name=_words(regions[s.region]),
-            pue_milli=s.pue_milli, engine=s.engine, joined_at=s.joined_at, last_seen_at=s.last_seen_at,
-            nodes=by_site[s.id], leases_running=running.get(s.id, 0),
-        )
-        for s in sites
-    ]  # fmt: skip
-
-
-def _words(text: Text) -> Words:
-    return Words(en=text.en, zh=text.zh)
-
-
-def _node(node: Node, devices: list[DeviceView]) -> NodeView:
-    facts: dict[str, Any] = node.facts
-    return NodeView(
-        id=node.id, hostname=node.hostname, os=str(facts.get("os", "")), architecture=str(facts.get("architecture", "")),
-        present=node.present, facts=facts, devices=devices,
-    )  # fmt: skip
-
-
-def _device(device: Device, measured: list[MeasuredView]) -> DeviceView:
-    facts = next((c for c in load_device_classes() if c.class_id == device.class_id), None)
-    return DeviceView(
-        id=device.id, key=device.key, kind=device.kind, class_id=device.class_id, name=device.name,
-        capacity=device.reported_capacity, allocated=device.allocated, health=device.health, note=device.note,
-        memory_mib=device.memory_mib, nominal_tflops_milli=facts.nominal_fp16_tflops_milli if facts else None,
-        published_rate_udu_per_hour=facts.published_rate_udu_per_hour if facts else None, measured=measured,
-    )  # fmt: skip
+    def registration(self) -> supply.Registration:
+        claims = None if self.claims is None else tuple(ClaimMessage(**c.model_dump()) for c in self.claims)
+        said = SiteRegistration(
+            city=self.city, latitude_e6=self.latitude_e6, longitude_e6=self.longitude_e6,
+            tariff_ucny_per_kwh=self.tariff_ucny_per_kwh, claims=claims,
+        )  # fmt: skip
+        return registration_of(said)
 
 
 @router.get("/sites")
@@ -127,10 +61,7 @@ def sites(request: Request, caller: Reader, limit: Limit = 50, cursor: Cursor = 
 @router.get("/sites/{site_id}")
 def site(request: Request, site_id: str, caller: Reader) -> SiteView:
     with platform_of(request).database.begin() as tx:
-        found = tx.session.get(Site, site_id)
-        if found is None or caller.org_scope not in (None, found.provider_id):
-            raise NotFound.of(Text("site", "站点"), site_id)
-        return site_views(tx, [found], request)[0]
+        return site_views(tx, [seen_site(tx, site_id, caller)], request)[0]
 
 
 @router.post("/sites", status_code=201, response_model=SiteInvited)
@@ -140,51 +71,43 @@ def create_site(request: Request, body: NewSite, key: IdempotencyKey, caller: Pr
 
     def work(tx: Tx) -> SiteInvited:
         made = supply.create_site(
-            tx, provider_id=who.org_id, name=body.name, region=body.region, pue_milli=body.pue_milli
-        )
-        return SiteInvited(
-            site=site_views(tx, [made.site], request)[0], join_token=made.token, expires_at=made.expires_at
-        )
+            tx, provider_id=who.org_id, name=body.name, region=body.region, pue_milli=body.pue_milli,
+            registration=body.registration(),
+        )  # fmt: skip
+        view = site_views(tx, [made.site], request)[0]
+        return SiteInvited(site=view, join_token=made.token, expires_at=made.expires_at)
 
     return change(
-        request,
-        principal=who.org_id,
-        actor=who.user_id,
-        key=key,
-        body=body,
-        work=work,
-        status=201,
+        request, principal=who.org_id, actor=who.user_id, key=key, body=body, work=work, status=201,
         secret_fields=("join_token",),
-    )
+    )  # fmt: skip
 
 
-@router.post("/sites/{site_id}/join-tokens", status_code=201, response_model=TokenMade)
-def new_join_token(request: Request, site_id: str, key: IdempotencyKey, caller: Provider) -> JSONResponse:
-    """A new join token; the agent that joins with it replaces the one before."""
-    who = caller.principal
+@router.post("/sites/{site_id}/open", response_model=SiteView)
+def reopen(request: Request, site_id: str, key: IdempotencyKey, caller: Writer) -> JSONResponse:
+    """Open a verified or drained site; what was being taken back is offered again."""
 
-    def work(tx: Tx) -> TokenMade:
-        made = supply.invite_again(tx, supply.site_visible(tx, site_id, caller.org_scope))
-        return TokenMade(join_token=made.token, expires_at=made.expires_at)
+    def work(tx: Tx, found: Site) -> None:
+        supply.change_state(tx, found, "open")
+        supply.offer_again(tx, found)
 
-    return change(
-        request,
-        principal=who.org_id,
-        actor=who.user_id,
-        key=key,
-        body={},
-        work=work,
-        status=201,
-        secret_fields=("join_token",),
-    )
+    return site_call(request, site_id, key, caller, work)
 
 
-def _act(request: Request, site_id: str, key: str, caller: Caller, *actions: str) -> JSONResponse:
+@router.post("/sites/{site_id}/drain", response_model=SiteView)
+def drain(request: Request, site_id: str, key: IdempotencyKey, caller: Writer) -> JSONResponse:
+    """Take no new work; what runs there goes on."""
+    return site_call(request, site_id, key, caller, lambda tx, found: supply.change_state(tx, found, "drain"))
+
+
+@router.post("/sites/{site_id}/close", response_model=SiteView)
+def close(request: Request, site_id: str, key: IdempotencyKey, caller: Writer) -> JSONResponse:
+    """End a drained site; its agent's credential is void from then on. Of a site that cannot be heard, what still ran
+    there counts as lost: it is not charged, and waits for another place while it has restarts left."""
     ttl = platform_of(request).site_ttl
 
-    def work(tx: Tx) -> SiteView:
-        found = supply.site_visible(tx, site_id, caller.org_scope)
-        if "close" in actions and supply.is_reachable(found, tx.now, ttl) and execution.open_lease_count(tx, found.id):
+    def work(tx: Tx, found: Site) -> None:
+        if supply.is_reachable(found, tx.now, ttl) and execution.open_lease_count(tx, found.id):
             raise Conflict(
                 Text(f"Work still runs at the site {found.name}.", f"站点 {found.name} 仍有作业在运行。"),
                 Text(
@@ -193,36 +116,20 @@ def _act(request: Request, site_id: str, key: str, caller: Caller, *actions: str
                 ),
                 code="site_in_use",
             )
-        for action in actions:
-            supply.change_state(tx, found, action)
-        if found.state == "closed":
-            execution.lose_leases(tx, found)
-        return site_views(tx, [found], request)[0]
+        supply.change_state(tx, found, "close")
+        supply.offer_again(tx, found)
+        execution.lose_leases(tx, found)
 
-    who = caller.principal
-    return change(request, principal=who.org_id, actor=who.user_id, key=key, body={}, work=work)
+    return site_call(request, site_id, key, caller, work)
 
 
-@router.post("/sites/{site_id}/verify", response_model=SiteView)
-def verify(request: Request, site_id: str, key: IdempotencyKey, caller: Operator) -> JSONResponse:
-    """The operator has looked at what the site measured and opens it for work."""
-    return _act(request, site_id, key, caller, "verify", "open")
+@router.post("/sites/{site_id}/revoke", response_model=SiteView)
+def revoke(request: Request, site_id: str, key: IdempotencyKey, caller: Writer, body: ReasonBody) -> JSONResponse:
+    """Shut the site's agent out at once. Work it runs goes on under its engine and is lost to the platform unless an
+    agent joins again, with a new token, before the leases expire."""
 
+    def work(tx: Tx, found: Site) -> None:
+        supply.revoke_credential(tx, found, body.reason)
+        tx.notify(SITE_CHANNEL, found.id)
 
-@router.post("/sites/{site_id}/open", response_model=SiteView)
-def reopen(request: Request, site_id: str, key: IdempotencyKey, caller: Writer) -> JSONResponse:
-    """Open a verified or drained site."""
-    return _act(request, site_id, key, caller, "open")
-
-
-@router.post("/sites/{site_id}/drain", response_model=SiteView)
-def drain(request: Request, site_id: str, key: IdempotencyKey, caller: Writer) -> JSONResponse:
-    """Take no new work; what runs there goes on."""
-    return _act(request, site_id, key, caller, "drain")
-
-
-@router.post("/sites/{site_id}/close", response_model=SiteView)
-def close(request: Request, site_id: str, key: IdempotencyKey, caller: Writer) -> JSONResponse:
-    """End a drained site; its agent's credential is void from then on. Of a site that cannot be heard, what still ran
-    there counts as lost: it is not charged, and waits for another place while it has restarts left."""
-    return _act(request, site_id, key, caller, "close")
+    return site_call(request, site_id, key, caller, work, body=body)

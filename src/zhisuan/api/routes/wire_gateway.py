@@ -5,7 +5,6 @@ import hashlib
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.concurrency import run_in_threadpool
-from sqlalchemy import select
 
 from zhisuan.api.auth import Gateway
 from zhisuan.api.platform import Platform, platform_of
@@ -13,7 +12,7 @@ from zhisuan.api.serving import served_routes
 from zhisuan.catalog import service as catalog
 from zhisuan.execution.service import ROUTES_CHANNEL
 from zhisuan.ledger import service as ledger
-from zhisuan.supply.tables import Site
+from zhisuan.supply import service as supply
 from zhisuan.tenancy import service as tenancy
 from zhisuan.usage import service as usage
 from zhisuan.wire.common import Accepted
@@ -68,10 +67,8 @@ def _routes(here: Platform) -> RoutesAnswer:
 def site(request: Request, body: SiteQuestion) -> SiteAnswer:
     """Whose site credential this is: the gateway asks before it takes a tunnel."""
     with platform_of(request).database.begin("gateway") as tx:
-        found = tx.session.scalar(select(Site).where(Site.credential_digest == body.credential_digest))
-        if found is None or found.state == "closed":
-            return SiteAnswer(valid=False)
-        return SiteAnswer(valid=True, site_id=found.id)
+        found = supply.site_of_digest(tx, body.credential_digest)
+        return SiteAnswer(valid=False) if found is None else SiteAnswer(valid=True, site_id=found.id)
 
 
 @router.post("/usage")

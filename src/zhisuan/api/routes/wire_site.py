@@ -10,8 +10,9 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
-from zhisuan.api.auth import Public, SiteAgent
+from zhisuan.api.auth import SiteAgent
 from zhisuan.api.platform import Platform, platform_of
+from zhisuan.api.routes import wire_joining
 from zhisuan.base.db import Tx
 from zhisuan.base.errors import InvalidInput, NotFound
 from zhisuan.base.store import Incoming
@@ -29,8 +30,6 @@ from zhisuan.wire.site import (
     ArtefactAnswer,
     DeviceReport,
     Inventory,
-    JoinAnswer,
-    JoinRequest,
     LeaseOffer,
     LogAnswer,
     LogChunk,
@@ -42,19 +41,11 @@ from zhisuan.wire.site import (
 from zhisuan.workload.tables import Blob
 
 router = APIRouter(tags=["wire: sites"])
+router.include_router(wire_joining.router)
 Agent = Annotated[str, Depends(SiteAgent())]
 SEEN_EVERY = timedelta(seconds=5)
 ARTEFACT_BYTES_MAX = 64 * 1024**3
 PATH_LENGTH_MAX = 500
-
-
-@router.post("/join", dependencies=[Depends(Public())])
-def join(request: Request, body: JoinRequest) -> JoinAnswer:
-    """The agent that shows a join token acts for its site from then on, by the credential whose digest it sends."""
-    here = platform_of(request)
-    with here.database.begin("join token") as tx:
-        site = supply.join(tx, body.token, body.credential_digest)
-        return JoinAnswer(site_id=site.id, site_name=site.name, gateway_url=here.gateway_url)
 
 
 @router.post("/inventory")
@@ -64,7 +55,7 @@ def inventory(request: Request, body: Inventory, site_id: Agent) -> Accepted:
         engine = body.engine
         record = EngineRecord(
             engine=engine.engine, version=engine.version, isolation=engine.isolation, allow_unisolated=engine.allow_unisolated,
-            limits=dict(engine.limits), problems=engine.problems,
+            limits=dict(engine.limits), problems=engine.problems, nodes_max=engine.nodes_max,
         )  # fmt: skip
         supply.take_inventory(tx, site, record, [_node(n) for n in body.nodes])
     return Accepted(accepted=len(body.nodes))
@@ -114,6 +105,8 @@ def _sync_once(here: Platform, site_id: str, body: SyncRequest) -> SyncAnswer:
         site = tx.session.get_one(Site, site_id)
         supply.heard_from(tx, site, agent_boot=body.agent_boot, agent_time=body.at, every=SEEN_EVERY)
         reports = execution.news(tx, site_id, body.leases)
+        if not reports:
+            return _desired_in(tx, site_id)
     for report in reports:
         with here.database.begin(site_id) as tx:
             execution.apply_report(tx, site_id, report)
@@ -122,8 +115,13 @@ def _sync_once(here: Platform, site_id: str, body: SyncRequest) -> SyncAnswer:
 
 def _desired(here: Platform, site_id: str) -> SyncAnswer:
     with here.database.begin(site_id) as tx:
-        desired = execution.desired_of_site(tx, site_id)
-        return SyncAnswer(version=desired.version, server_time=tx.now, leases=desired.offers)
+        supply.require_admitted(tx, site_id)
+        return _desired_in(tx, site_id)
+
+
+def _desired_in(tx: Tx, site_id: str) -> SyncAnswer:
+    desired = execution.desired_of_site(tx, site_id)
+    return SyncAnswer(version=desired.version, server_time=tx.now, leases=desired.offers)
 
 
 @router.post("/usage")

@@ -255,7 +255,7 @@ def _device_line(device: dict[str, Any], language: str) -> str:
 
 def _candidate_line(candidate: dict[str, Any], language: str) -> str:
     parts = ", ".join(f"{p['text'][language]} {_part_value(p)}" for p in candidate["score_parts"])
-    return f"{candidate['rank']}. {candidate['site_name']}/{candidate['node_hostname']}: {parts}"
+    return f"{candidate['rank']}. {candidate['site_name']}/{'+'.join(candidate['node_hostnames'])}: {parts}"
 
 
 def _part_value(part: dict[str, Any]) -> str:

@@ -87,6 +87,8 @@ def _class_row(say: Speech, found: Found, unit: int) -> list[Any]:
         with div("cell-stack"):
             el("span", say.words(found["name"]), "strong")
             el("span", found["class_id"], "hint mono", title=f"{say(Money.SOURCE)}: {found['source']}")
+            if found["confidence"] == "low":
+                el("span", say(Money.UNCONFIRMED), "hint")
 
     return [
         name, "–" if found["kind"] == "cpu" else found["vendor"], "–" if size is None else memory(int(size)),

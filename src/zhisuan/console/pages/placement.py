@@ -47,12 +47,12 @@ def candidates_table(reader: Reader, candidates: Sequence[Found], chosen: Found 
 
 def _row(reader: Reader, found: Found, chosen: Found | None) -> list[Any]:
     say = reader.say
-    taken = chosen is not None and (found["site_id"], found["node_hostname"]) == (chosen["site_id"], chosen["node_hostname"])
+    taken = chosen is not None and (found["site_id"], found["node_hostnames"]) == (chosen["site_id"], chosen["node_hostnames"])
 
     def place() -> None:
         with div("cell-stack"):
             el("span", found["site_name"], "strong")
-            el("span", found["node_hostname"], "hint mono")
+            el("span", ", ".join(found["node_hostnames"]), "hint mono")
             if taken:
                 chip(say(Work.CHOSEN), "ok")
 

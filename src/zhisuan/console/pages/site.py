@@ -7,6 +7,8 @@ from zhisuan.base.money import decimal_text
 from zhisuan.base.text import Text
 from zhisuan.console.client import Json
 from zhisuan.console.format import amount, count, du, memory, moment_zoned, share_ppm, tflops, tflops_of_milli
+from zhisuan.console.pages.site_proof import access_card, earnings_card, evidence_card, flags_notice, use_card
+from zhisuan.console.pages.site_terms import ask_conditions, offer_card, place_text, tariff_text
 from zhisuan.console.parts import (
     Column,
     bar,
@@ -30,13 +32,16 @@ from zhisuan.console.parts import (
 from zhisuan.console.reader import Reader
 from zhisuan.console.show import attempt, titled
 from zhisuan.console.text_supply import Supply
+from zhisuan.console.text_terms import Terms
 from zhisuan.console.wording import reach_chip, site_chip
 
 Found = Mapping[str, Any]
+CLOCK_SHOWN_MS = 2000
 
 
 async def build(reader: Reader, site_id: str) -> None:
     page = _Page(reader, await reader.api.get(f"/sites{local(site_id)}"))
+    await page.load()
     titled(str(page.found["name"]), reader.say)
     page.build()
 
@@ -53,7 +58,38 @@ class _Page:
     def __init__(self, reader: Reader, found: Found) -> None:
         self.reader = reader
         self.found = found
+        self.proof: Found = {"items": [], "verification": None}
+        self.tokens: Found = {"items": []}
+        self.earned: Found = {}
         self.box = place()
+
+    async def load(self) -> None:
+        """What stands beside the site itself."""
+        path = f"/sites{local(self.found['id'])}"
+        self.proof = await self.reader.api.get(f"{path}/evidence")
+        self.tokens = await self.reader.api.get(f"{path}/join-tokens", limit=10)
+        self.earned = await self.reader.api.get(f"{path}/earnings")
+
+    async def change(self, step: str, body: Json) -> bool:
+        """Post to a step of this site and draw the page anew."""
+
+        async def work() -> None:
+            self.found = await self.reader.api.post(f"/sites{local(self.found['id'])}/{step}", body)
+            await self.load()
+
+        done = await attempt(work(), self.reader.say)
+        if done:
+            tell(self.reader.say(Supply.DONE))
+            self.build()
+        return done
+
+    async def revoke_token(self, token_id: str) -> None:
+        async def work() -> None:
+            await self.reader.api.delete(f"/sites{local(self.found['id'])}/join-tokens{local(token_id)}")
+            await self.load()
+
+        if await attempt(work(), self.reader.say):
+            self.build()
 
     def build(self) -> None:
         say, found = self.reader.say, self.found
@@ -72,9 +108,14 @@ class _Page:
             with div("columns even"):
                 with div("column-main"):
                     self._facts()
+                    offer_card(self.reader, found, self.change)
                 with div("column-side"):
                     self._isolation()
+                    access_card(self.reader, found, self.tokens, self.change, self.revoke_token)
+            evidence_card(self.reader, self.proof, self.change)
+            use_card(self.reader, found)
             self._nodes()
+            earnings_card(self.reader, self.earned)
 
     def _facts(self) -> None:
         say, found = self.reader.say, self.found
@@ -82,11 +123,28 @@ class _Page:
             facts([
                 (say(Supply.PROVIDER), found["provider"]["name"]),
                 (say(Supply.REGION), f"{say.words(found['region_name'])} ({found['region']})"),
+                (say(Terms.PLACE), place_text(found)),
                 (say(Supply.PUE), decimal_text(int(found["pue_milli"]), 3, at_least=2)),
+                (say(Terms.ELECTRICITY), tariff_text(found)),
                 (say(Supply.LEASES_RUNNING), count(int(found["leases_running"]))),
                 (say(Supply.JOINED), moment_zoned(found["joined_at"])),
                 (say(Supply.LAST_SEEN), moment_zoned(found["last_seen_at"])),
+                *self._ways(),
             ])  # fmt: skip
+            if self.reader.may("provider:site:write") and found["state"] != "closed":
+                with div("dialog-actions"):
+                    button(say(Terms.SET_CONDITIONS), lambda: ask_conditions(self.reader, found, self.change))
+
+    def _ways(self) -> list[tuple[str, str]]:
+        """How far away the site is, and how far its clock is off where that matters."""
+        say, found = self.reader.say, self.found
+        rows = []
+        if found["round_trip_us"] is not None:
+            rows.append((say(Terms.ROUND_TRIP), f"{decimal_text(int(found['round_trip_us']) // 100, 1)} ms"))
+        offset = found["clock_offset_ms"]
+        if offset is not None and abs(int(offset)) > CLOCK_SHOWN_MS:
+            rows.append((say(Terms.CLOCK), f"{decimal_text(int(offset) // 100, 1)} s"))
+        return rows
 
     def _isolation(self) -> None:
         say, engine = self.reader.say, self.found["engine"] or {}
@@ -126,6 +184,8 @@ class _Page:
                         if not node["present"]:
                             chip(say(Supply.NODE_GONE), "wait")
                     self._devices(node)
+                    for told in node["facts"].get("problems") or []:
+                        notice("wait", say.words(told["what"]), [say.words(told["remedy"]), str(told["code"])])
 
     def _devices(self, node: Found) -> None:
         say = self.reader.say
@@ -153,7 +213,7 @@ class _Page:
         def health() -> None:
             ok = device["health"] == "ok"
             with div("cell-stack"):
-                chip(say(Supply.HEALTHY) if ok else str(device["health"]), "ok" if ok else "bad")
+                chip(say.named(Supply.HEALTHS, device["health"]), "ok" if ok else "bad")
                 if device["note"]:
                     el("span", device["note"], "hint")
 
@@ -203,16 +263,12 @@ class _Page:
         say = self.reader.say
         with self.box, dialog(say(Supply.SURE, action=say(title), name=self.found["name"])) as box:
             el("p", say(text))
+            if name == "verify":
+                flags_notice(self.reader, self.proof)
 
             async def go() -> None:
                 box.close()
-
-                async def work() -> None:
-                    self.found = await self.reader.api.post(f"/sites{local(self.found['id'])}/{name}")
-
-                if await attempt(work(), say):
-                    tell(say(Supply.DONE))
-                    self.build()
+                await self.change(name, {"accept": True} if name == "verify" else {})
 
             with dialog_actions():
                 button(say(Supply.BACK), box.close)

@@ -16,6 +16,7 @@ from zhisuan.console.parts import (
     button,
     button_link,
     card,
+    chip,
     choice,
     command,
     dialog,
@@ -35,6 +36,7 @@ from zhisuan.console.reader import Reader
 from zhisuan.console.show import Asked, attempt, console_page, show
 from zhisuan.console.text_frame import Frame
 from zhisuan.console.text_supply import Supply
+from zhisuan.console.text_terms import Terms
 from zhisuan.console.wording import reach_chip, site_chip
 
 READ = ("platform:site:read", "provider:site:read")
@@ -93,9 +95,17 @@ def _row(reader: Reader, found: Mapping[str, Any]) -> list[Any]:
             ident(found["id"], say)
 
     return [
-        name, lambda: site_chip(found["state"], say), lambda: reach_chip(found, say), say.words(found["region_name"]),
+        name, lambda: _state(reader, found), lambda: reach_chip(found, say), say.words(found["region_name"]),
         devices or "–", lambda: site.isolation_chip(reader, found), count(int(found["leases_running"])),
     ]  # fmt: skip
+
+
+def _state(reader: Reader, found: Mapping[str, Any]) -> None:
+    """The state, and that an open site offers nothing now."""
+    with div("cell-stack"):
+        site_chip(found["state"], reader.say)
+        if found["state"] == "open" and found["offer"] and not found["offer"]["offered"]:
+            chip(reader.say(Terms.NOT_OFFERED), "wait")
 
 
 def pue_milli(text: str) -> int | None:
@@ -119,7 +129,9 @@ def _ask_new(reader: Reader) -> None:
             made: list[Json] = []
 
             async def work() -> None:
-                body = {"name": sent["name"].strip(), "region": sent["region"], "pue_milli": milli}
+                body: Json = {"name": sent["name"].strip(), "region": sent["region"], "pue_milli": milli}
+                if sent["city"].strip():
+                    body["city"] = sent["city"].strip()
                 made.append(await reader.api.post("/sites", body))
 
             if await attempt(work(), say):
@@ -131,6 +143,7 @@ def _ask_new(reader: Reader) -> None:
             regions = sorted(Supply.REGIONS.items(), key=lambda r: say(r[1]))
             choice("region", say(Supply.REGION), [(code, f"{say(text)} ({code})") for code, text in regions], "CN-AH")
             field("pue", say(Supply.PUE), hint=say(Supply.PUE_HINT), required=True, value="1.42", inputmode="decimal")
+            field("city", say(Terms.CITY), maxlength="60")
             with dialog_actions():
                 button(say(Frame.CANCEL_DIALOG), box.close)
                 el("button", say(Supply.CREATE), "button primary", type="submit")

@@ -80,7 +80,7 @@ def _lease_row(reader: Reader, lease: Found) -> list[Any]:
     def place() -> None:
         with div("cell-stack"):
             el("span", lease["site_name"])
-            el("span", lease["node_hostname"], "hint mono")
+            el("span", ", ".join(lease["node_hostnames"]), "hint mono")
 
     def seconds() -> None:
         with div("cell-stack"):

@@ -32,6 +32,7 @@ class LocalEngineConfig:
     - ``runtime_dir``: sockets, user ids in use and mount points; shared by all engines of this host.
     """
 
+    kind: Literal["local"] = "local"
     runtime_prefixes: tuple[Path, ...] = ()
     network: Literal["none", "host"] = "none"
     allow_unisolated: bool = False

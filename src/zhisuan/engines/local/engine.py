@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from zhisuan.base.clock import Clock
-from zhisuan.engines.contract import EngineReport, Observation, RunSpec
+from zhisuan.engines.contract import ClusterNode, EngineReport, Observation, RunSpec
 from zhisuan.engines.errors import (
     EngineError,
     IsolationUnavailable,
@@ -65,6 +65,9 @@ class LocalEngine:
             },
             problems=host.problems,
         )
+
+    def nodes(self) -> tuple[ClusterNode, ...]:
+        return ()
 
     def _known_host(self) -> Host:
         with self._host_lock:

@@ -17,10 +17,12 @@ from zhisuan.engines.local.host import Host, become
 from zhisuan.engines.local.paths import RunPaths
 from zhisuan.engines.local.records import Pairs
 from zhisuan.engines.local.spec_check import ARTIFACTS, WORK, Target, target
+from zhisuan.engines.node_env import node_variables
 
 _INIT_PROCESSES = 4
 """bwrap twice, init and the relay; they count against the run's group but are not the tenant's."""
 _PACKAGE = Path(__file__).parent
+_LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class PlanBuilder:
         self.placement = placement
         self.paths = placement.paths
         self.folders = runtime.runtime_folders(config.runtime_prefixes)
-        self.view = accelerators.view(spec.accelerators, isolated=host.isolated)
+        self.view = accelerators.view(spec.nodes[0].accelerators, isolated=host.isolated)
         self.archives = self._archives()
 
     def _archives(self) -> list[_Archive]:
@@ -109,6 +111,7 @@ class PlanBuilder:
             "ZHISUAN_MEMORY_MIB": str(spec.memory_mib),
             "ZHISUAN_ARTIFACTS": seen[ARTIFACTS],
             "ZHISUAN_PROGRESS": seen[PROGRESS],
+            **node_variables(spec, 0, [_LOOPBACK]),
         }
         if spec.service is not None:
             known["ZHISUAN_SERVICE_PORT"] = str(spec.service.port)
@@ -146,7 +149,7 @@ class PlanBuilder:
             ("open_files_max", str(config.open_files_max)),
             ("log_bytes_max", str(config.log_bytes_max)),
             ("timeout_grace_seconds", str(config.timeout_grace_seconds)),
-            ("orphan_grace_seconds", str(config.orphan_grace_seconds)),
+            ("orphan_grace_seconds", str(min(config.orphan_grace_seconds, self.spec.orphan_seconds or 1 << 31))),
         ]
         optional = {
             "max_seconds": self.spec.max_seconds,

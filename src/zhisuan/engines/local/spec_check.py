@@ -57,6 +57,8 @@ def check_key(lease_id: str, generation: int) -> None:
 def check(spec: RunSpec, runtime_folders: Sequence[str], *, isolated: bool) -> None:
     """Raises InvalidSpec naming the field."""
     check_key(spec.lease_id, spec.generation)
+    if len(spec.nodes) != 1:
+        raise InvalidSpec(f"nodes: this engine runs on one host; {len(spec.nodes)} nodes were asked for")
     if not spec.run.strip():
         raise InvalidSpec("run is empty; say what to run")
     for name, script in (("setup", spec.setup), ("run", spec.run)):

@@ -64,8 +64,45 @@ class Engine(Answer):
     problems: tuple[EngineProblem, ...] = ()
 
 
+class Offer(Answer):
+    """Whether the devices are offered now, else why not; ``next_open`` and ``until`` where they are known. A window is
+    ``{"days": ["mon", …], "from": "22:00", "to": "08:00"}`` in ``zone``; none means always."""
+
+    offered: bool
+    reason: Text | None = None
+    next_open: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    zone: str = "Asia/Shanghai"
+    windows: tuple[dict[str, Any], ...] = ()
+
+
+class Recall(Answer):
+    """The provider takes its devices back: ``announced``, ``stopping`` (the work has been told) or ``held``."""
+
+    id: str
+    state: str
+    stop_at: AwareDatetime
+    back_at: AwareDatetime
+    until: AwareDatetime | None = None
+    notice_seconds: int
+    reason: str = ""
+
+
+class Use(Answer):
+    """Devices of one class, in milli-cores or milli-cards: held by leases, idle, and out of use."""
+
+    kind: str
+    class_id: str | None = None
+    name: Text
+    devices: int
+    total: int
+    allocated: int
+    idle: int
+    out: int
+
+
 class Site(Answer):
-    """``reachable`` is beside ``state``: an open site may be out of reach."""
+    """``reachable`` is beside ``state``: an open site may be out of reach. Latitude and longitude are 10⁻⁶ degrees."""
 
     id: str
     name: str
@@ -80,6 +117,17 @@ class Site(Answer):
     last_seen_at: AwareDatetime | None = None
     nodes: tuple[Node, ...] = ()
     leases_running: int = 0
+    city: str | None = None
+    latitude_e6: int | None = None
+    longitude_e6: int | None = None
+    tariff_ucny_per_kwh: int | None = None
+    clock_offset_ms: int | None = None
+    credential_since: AwareDatetime | None = None
+    revoked_at: AwareDatetime | None = None
+    round_trip_us: int | None = None
+    offer: Offer | None = None
+    recall: Recall | None = None
+    use: tuple[Use, ...] = ()
 
 
 class JoinToken(Answer):
@@ -94,6 +142,94 @@ class JoinToken(Answer):
 
 class SiteCreated(JoinToken):
     site: Site
+
+
+class TokenInfo(Answer):
+    """A join token as it can be told from others: ``hint`` is how it ends. ``valid``, ``used``, ``expired``, ``revoked``."""
+
+    id: str
+    hint: str
+    state: str
+    created_at: AwareDatetime
+    expires_at: AwareDatetime
+    used_at: AwareDatetime | None = None
+    revoked_at: AwareDatetime | None = None
+
+
+class Condition(Answer):
+    """A figure of a site from ``valid_from`` on: ``pue_milli`` or ``tariff_ucny_per_kwh``."""
+
+    id: str
+    name: str
+    value: int
+    valid_from: AwareDatetime
+    set_at: AwareDatetime
+    set_by: str
+
+
+class Flag(Answer):
+    code: str
+    en: str
+    zh: str
+
+    @property
+    def text(self) -> Text:
+        return Text(self.en, self.zh)
+
+
+class ClassEvidence(Answer):
+    """What speaks for one device class of a site; speeds are FP16/BF16 dense of one device, in 10⁻³ TFLOPS."""
+
+    class_id: str | None = None
+    kind: str
+    name: Text
+    claimed_count: int | None = None
+    found_count: int
+    healthy_count: int
+    measured_count: int
+    claimed_tflops_milli: int | None = None
+    nominal_tflops_milli: int | None = None
+    published_rate_udu_per_hour: int | None = None
+    published_tflops_milli: int | None = None
+    measured_tflops_milli: int | None = None
+    measured_min_tflops_milli: int | None = None
+    measured_share_ppm: int | None = None
+    rate_factor_ppm: int = 1_000_000
+    flags: tuple[Flag, ...] = ()
+
+
+class Evidence(Answer):
+    """``share_min_ppm``: measured below this share of what is claimed is flagged."""
+
+    site_id: str
+    share_min_ppm: int
+    items: tuple[ClassEvidence, ...] = ()
+    verification: dict[str, Any] | None = None
+    factors: tuple[dict[str, Any], ...] = ()
+
+
+class SiteEarning(Answer):
+    settlement_id: str
+    invoice_id: str
+    month: str
+    at: AwareDatetime
+    leases: int
+    seconds: int
+    quantity_udu: int
+    value_ucny: int
+    fee_fen: int
+    amount_fen: int
+
+
+class SiteEarnings(Answer):
+    """What one site has earned; ``unsettled_value_ucny`` is use, before the fee, that no settlement has divided yet."""
+
+    site_id: str
+    amount_fen: int
+    fee_fen: int
+    value_ucny: int
+    unsettled_value_ucny: int
+    items: tuple[SiteEarning, ...] = ()
 
 
 class Earning(Answer):

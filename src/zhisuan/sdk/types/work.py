@@ -51,7 +51,7 @@ class Lease(Answer):
     generation: int
     site_id: str
     site_name: str
-    node_hostname: str | None = None
+    node_hostnames: tuple[str, ...] = ()
     state: str
     offered_at: AwareDatetime | None = None
     accepted_at: AwareDatetime | None = None
@@ -76,7 +76,7 @@ class ScorePart(Answer):
 class Spot(Answer):
     site_id: str
     site_name: str
-    node_hostname: str | None = None
+    node_hostnames: tuple[str, ...] = ()
 
 
 class Candidate(Spot):

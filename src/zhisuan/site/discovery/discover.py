@@ -10,6 +10,8 @@ from zhisuan.site.discovery.reader import HostBasics, HostReader
 from zhisuan.site.discovery.types import CpuFacts, DiskFacts, HostFacts, MemoryFacts, OsFacts, Problem
 
 _MIB = 1024**2
+# The source of the one problem that no accelerator's tool has.
+DISK = "disk"
 
 
 def discover(reader: HostReader, *, data_dir: str) -> HostFacts:
@@ -79,7 +81,7 @@ def _disk(reader: HostReader, data_dir: str) -> DiskFacts | None:
 
 def _no_disk(data_dir: str) -> Problem:
     return Problem(
-        source="disk",
+        source=DISK,
         code="disk_unreadable",
         what=Text(
             f"The size of the disk that holds {data_dir} cannot be read.",

@@ -1,21 +1,30 @@
 """The edge between discovery and the machine: everything that is read goes through a ``HostReader``."""
 
+import contextlib
 import os
 import platform
+import selectors
 import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import psutil
 
-ToolOutcome = Literal["exited", "missing", "timed_out", "failed_to_start"]
+ToolOutcome = Literal["exited", "missing", "timed_out", "failed_to_start", "overran"]
+# Sixteen cards make some 10 KiB; a tool gone mad prints without end.
+OUTPUT_BYTES_MAX = 4 * 1024**2
+# A tool stuck in its driver cannot be killed: it is left alone after this.
+_KILL_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """How a tool's run ended; ``exit_code`` only when it exited by itself."""
+    """How a tool's run ended; ``exit_code`` only when it exited by itself. ``overran``: it printed more than
+    ``OUTPUT_BYTES_MAX`` and was ended."""
 
     outcome: ToolOutcome
     exit_code: int | None = None
@@ -103,24 +112,63 @@ class SystemHostReader:
         # A tool's text is parsed, so it must not come translated.
         environment = {**os.environ, "LC_ALL": "C"}
         try:
-            done = subprocess.run(
+            process = subprocess.Popen(
                 [executable, *command[1:]],
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=timeout_seconds,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 env=environment,
-                check=False,
+                start_new_session=True,
             )
-        except subprocess.TimeoutExpired:
-            return ToolResult("timed_out")
         except OSError as error:
             return ToolResult("failed_to_start", stderr=str(error))
-        return ToolResult(
-            "exited",
-            done.returncode,
-            done.stdout.decode("utf-8", "replace"),
-            done.stderr.decode("utf-8", "replace"),
-        )
+        return _attend(process, timeout_seconds)
+
+
+def _attend(process: subprocess.Popen[bytes], timeout_seconds: float) -> ToolResult:
+    """Read what it prints until it ends, its time is up or it has printed too much; then nothing of it is left to run."""
+    until = time.monotonic() + timeout_seconds
+    told: dict[int, bytearray] = {}
+    outcome: ToolOutcome = "exited"
+    with selectors.DefaultSelector() as selector:
+        for pipe in (process.stdout, process.stderr):
+            assert pipe is not None  # noqa: S101 - both were asked for
+            told[pipe.fileno()] = bytearray()
+            selector.register(pipe, selectors.EVENT_READ)
+        order = list(told)
+        while selector.get_map() and outcome == "exited":
+            ready = selector.select(max(0.0, until - time.monotonic()))
+            if not ready and time.monotonic() >= until:
+                outcome = "timed_out"
+            for key, _ in ready:
+                part = os.read(key.fd, 65536)
+                told[key.fd] += part
+                if not part:
+                    selector.unregister(key.fileobj)
+            if sum(len(text) for text in told.values()) > OUTPUT_BYTES_MAX:
+                outcome = "overran"
+    code = None
+    if outcome == "exited":
+        try:
+            code = process.wait(max(0.0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            outcome = "timed_out"
+    if outcome != "exited":
+        _end(process)
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+    if outcome != "exited":
+        return ToolResult(outcome)
+    stdout, stderr = (told[fd].decode("utf-8", "replace") for fd in order)
+    return ToolResult("exited", code, stdout, stderr)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_KILL_SECONDS)
 
 
 _RECORDED_BASICS = HostBasics("recorded", "Linux", "6.1.0", "#1 SMP", "x86_64", 1, 1, 1024**3)

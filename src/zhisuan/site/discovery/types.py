@@ -115,6 +115,10 @@ class Accelerator:
 
     ``key`` is stable across restarts of the host (a UUID, else vendor and bus address); ``index`` is the number that
     the vendor's run-time uses to select the device. ``power_limit_milliwatts`` is the limit now in force.
+
+    ``health`` follows the tool's own words; ``health_reason`` says them where it is not ``ok``. ``memory_idle_mib`` is
+    what the driver may hold on a card that nobody uses, and ``process_memory_mib`` what the processes hold that the tool
+    lists, ``None`` where it lists none or was not asked. Load, temperature and power are of the moment.
     """
 
     key: str
@@ -129,6 +133,12 @@ class Accelerator:
     bus_id: str | None
     health: Health
     tool: str
+    health_reason: Text | None = None
+    memory_idle_mib: int = 0
+    process_memory_mib: int | None = None
+    utilization_percent: int | None = None
+    temperature_celsius: int | None = None
+    power_draw_milliwatts: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -144,6 +154,12 @@ class Accelerator:
             "bus_id": self.bus_id,
             "health": self.health,
             "tool": self.tool,
+            "health_reason": None if self.health_reason is None else self.health_reason.as_dict(),
+            "memory_idle_mib": self.memory_idle_mib,
+            "process_memory_mib": self.process_memory_mib,
+            "utilization_percent": self.utilization_percent,
+            "temperature_celsius": self.temperature_celsius,
+            "power_draw_milliwatts": self.power_draw_milliwatts,
         }
 
 

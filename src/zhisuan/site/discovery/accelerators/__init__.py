@@ -1,6 +1,18 @@
 """Accelerators: one adapter a vendor, all tried in the order of the table."""
 
-from zhisuan.site.discovery.accelerators import amd, ascend, nvidia
+from zhisuan.site.discovery.accelerators import (
+    amd,
+    ascend,
+    cambricon,
+    enflame,
+    hygon,
+    iluvatar,
+    intel,
+    kunlun,
+    metax,
+    mthreads,
+    nvidia,
+)
 from zhisuan.site.discovery.accelerators.common import Adapter, Finding
 from zhisuan.site.discovery.reader import HostReader
 from zhisuan.site.discovery.types import Accelerator, Problem
@@ -9,7 +21,15 @@ from zhisuan.site.discovery.types import Accelerator, Problem
 ADAPTERS: tuple[tuple[str, Adapter], ...] = (
     ("nvidia", nvidia.find),
     ("huawei", ascend.find),
+    ("cambricon", cambricon.find),
+    ("hygon", hygon.find),
+    ("metax", metax.find),
+    ("mthreads", mthreads.find),
+    ("iluvatar", iluvatar.find),
+    ("enflame", enflame.find),
+    ("kunlun", kunlun.find),
     ("amd", amd.find),
+    ("intel", intel.find),
 )
 
 

@@ -2,13 +2,17 @@
 
 amd-smi: a list of devices, in newer releases inside ``{"gpu_data": […]}``; sizes are ``{"value", "unit"}`` with MB
 meaning MiB; power limits are flat (``socket_power``, ``max_power``) or, in newer releases, under ``ppt0``
-(``socket_power_limit``, ``max_power_limit``); what is not there is ``"N/A"``.
+(``socket_power_limit``, ``max_power_limit``); what is not there is ``"N/A"``. ``amd-smi metric … --json`` gives the state in
+lists of the same two shapes: ``mem_usage.used_vram``, ``usage.gfx_activity``, ``temperature.hotspot``,
+``power.socket_power``, ``ecc.total_uncorrectable_count``.
 rocm-smi: ``{"card0": {…}, "system": {…}}`` with all values as text.
 """
 
+import dataclasses
 import json
 from typing import Any
 
+from zhisuan.base.text import Text
 from zhisuan.site.discovery.accelerators.common import (
     Finding,
     device_unreadable,
@@ -18,12 +22,23 @@ from zhisuan.site.discovery.accelerators.common import (
     unknown_format,
     whole_number,
 )
+from zhisuan.site.discovery.accelerators.documents import first_json
 from zhisuan.site.discovery.reader import HostReader
 from zhisuan.site.discovery.types import Accelerator, Problem
 
 AMD_SMI = "amd-smi"
 ROCM_SMI = "rocm-smi"
 AMD_SMI_COMMAND = (AMD_SMI, "static", "--json")
+METRIC_COMMAND = (
+    AMD_SMI,
+    "metric",
+    "--mem-usage",
+    "--usage",
+    "--temperature",
+    "--power",
+    "--ecc",
+    "--json",
+)
 ROCM_SMI_COMMAND = (
     ROCM_SMI,
     "--showproductname",
@@ -46,27 +61,63 @@ def find(reader: HostReader) -> Finding:
         else:
             finding = Finding(problems=(tool_failed(AMD_SMI, newer),))
         if finding.devices or not finding.problems:
-            return finding
+            return _with_state(reader, finding)
         problems = finding.problems
     older = run_tool(reader, ROCM_SMI_COMMAND)
     if older.outcome == "missing":
         return Finding(problems=problems)
     if older.outcome != "exited" or older.exit_code != 0:
         return Finding(problems=(*problems, tool_failed(ROCM_SMI, older)))
+    if _is_hygon(older.stdout):
+        return Finding(problems=problems)
     finding = parse_rocm_smi(older.stdout)
     return Finding(finding.devices, (*problems, *finding.problems))
 
 
-def first_json(text: str) -> Any:
-    """The first JSON object or list of a text; both tools may print warnings before it. ``None`` when there is none."""
-    decoder = json.JSONDecoder()
-    for at, letter in enumerate(text):
-        if letter in "[{" and not text[:at].rpartition("\n")[2].strip():
-            try:
-                return decoder.raw_decode(text, at)[0]
-            except json.JSONDecodeError:
-                continue
-    return None
+def _is_hygon(output: str) -> bool:
+    """Whether this is Hygon's tool under the name of AMD's: its devices are those of ``hy-smi``."""
+    document = first_json(output)
+    entries = document.values() if isinstance(document, dict) else ()
+    makers = {
+        str(value) for e in entries if isinstance(e, dict) for key, value in e.items() if key.lower() == "card vendor"
+    }
+    return bool(makers) and not any("AMD" in maker for maker in makers)
+
+
+def _with_state(reader: HostReader, finding: Finding) -> Finding:
+    """With use and state from ``amd-smi metric``; unchanged where the tool does not give them."""
+    entries = _entries(run_tool(reader, METRIC_COMMAND).stdout) or []
+    states = {_part(entry, "gpu"): entry for entry in entries if isinstance(_part(entry, "gpu"), int)}
+    return Finding(tuple(_in_state(d, states.get(d.index)) for d in finding.devices), finding.problems)
+
+
+def _in_state(device: Accelerator, state: Any) -> Accelerator:
+    errors = _part(state, "ecc", "total_uncorrectable_count")
+    counted = isinstance(errors, int) and not isinstance(errors, bool) and errors > 0
+    told = Text(f"{errors} memory errors could not be corrected.", f"有 {errors} 个显存错误未能纠正。")
+    return dataclasses.replace(
+        device,
+        memory_used_mib=_figure(state, "MB", "mem_usage", "used_vram"),
+        health="degraded" if counted else device.health,
+        health_reason=told if counted else None,
+        utilization_percent=_figure(state, "%", "usage", "gfx_activity"),
+        temperature_celsius=_figure(state, "C", "temperature", "hotspot"),
+        power_draw_milliwatts=milliwatts(str(_figure(state, "W", "power", "socket_power"))),
+    )
+
+
+def _figure(state: Any, unit: str, *path: str) -> int | None:
+    figure = _part(state, *path)
+    value = _part(figure, "value")
+    if _part(figure, "unit") != unit or not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        return None
+    return value
+
+
+def _entries(output: str) -> list[Any] | None:
+    document = first_json(output)
+    entries = document.get("gpu_data") if isinstance(document, dict) else document
+    return entries if isinstance(entries, list) else None
 
 
 def _part(entry: Any, *path: str) -> Any:
@@ -81,9 +132,8 @@ def _said(value: Any) -> str | None:
 
 
 def parse_amd_smi(output: str) -> Finding:
-    document = first_json(output)
-    entries = document.get("gpu_data") if isinstance(document, dict) else document
-    if not isinstance(entries, list):
+    entries = _entries(output)
+    if entries is None:
         return Finding(problems=(unknown_format(AMD_SMI, "a JSON list of devices", output),))
     devices: list[Accelerator] = []
     problems: list[Problem] = []

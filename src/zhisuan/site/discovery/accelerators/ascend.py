@@ -1,13 +1,13 @@
-"""Huawei Ascend, by the table of ``npu-smi info`` (seen from versions 23.0 to 25.5).
+"""Huawei Ascend, by the table of ``npu-smi info`` (seen from versions 21 to 25.5).
 
 Two lines a chip. The second heading line says which of three forms it is:
 
     | NPU   Name        | Health  | Power(W)   Temp(C)          Hugepages-Usage(page) |
     | Chip              | Bus-Id  | AICore(%)  Memory-Usage(MB) HBM-Usage(MB)         |   910B: one chip a card
     | Chip  Phy-ID      | Bus-Id  | AICore(%)  Memory-Usage(MB) HBM-Usage(MB)         |   910C: two dies a card
-    | Chip  Device      | Bus-Id  | AICore(%)  Memory-Usage(MB)                       |   310P and 310B: no HBM
+    | Chip  Device      | Bus-Id  | AICore(%)  Memory-Usage(MB)                       |   310P, 310B and 910A: no HBM
 
-A table of processes may follow; it is not read.
+A table of processes may follow: NPU, chip, process, name, memory. The driver holds up to a tenth of an idle card.
 """
 
 import re
@@ -15,12 +15,16 @@ from dataclasses import dataclass
 
 from zhisuan.site.discovery.accelerators.common import (
     Finding,
+    FormError,
     device_unreadable,
+    milliwatts,
     run_tool,
+    said,
     tool_failed,
     unknown_format,
     whole_number,
 )
+from zhisuan.site.discovery.accelerators.tables import table_rows
 from zhisuan.site.discovery.reader import HostReader
 from zhisuan.site.discovery.types import Accelerator, Health, Problem
 
@@ -28,6 +32,8 @@ TOOL = "npu-smi"
 COMMAND = (TOOL, "info")
 _VERSION = re.compile(r"Version:\s*(\S+)")
 _PAIR = re.compile(r"(\d+)\s*/\s*(\d+)")
+_IDLE_SHARE = 10
+Held = dict[tuple[int, int], int]
 # Health words of the npu-smi reference ("npu-smi info" in the Atlas driver manuals).
 _HEALTH: dict[str, Health] = {"OK": "ok", "WARNING": "degraded", "ALARM": "failed", "CRITICAL": "failed"}
 
@@ -51,34 +57,45 @@ def find(reader: HostReader) -> Finding:
 
 def parse(output: str) -> Finding:
     """Devices out of the table; any line of another shape makes the whole answer an unknown format."""
-    rows = [_cells(line) for line in output.splitlines() if line.strip().startswith("|")]
+    try:
+        rows = table_rows(output)
+    except FormError as error:
+        return Finding(problems=(unknown_format(TOOL, error.expected, error.found),))
     heading = next((at for at, cells in enumerate(rows) if _words(cells, 0)[:2] == ["NPU", "Name"]), None)
     form = _form(rows[heading + 1]) if heading is not None and heading + 1 < len(rows) else None
     if heading is None or form is None:
         return Finding(problems=(unknown_format(TOOL, "a table headed NPU, Name, Health, Power(W)", output),))
     version = _VERSION.search(output)
-    body = []
+    body: list[list[str]] = []
+    held: Held | None = None
     for cells in rows[heading + 2 :]:
         if "Process id" in cells:
-            break
-        body.append(cells)
+            held = {}
+        elif held is None:
+            body.append(cells)
+        else:
+            _add_process(held, cells)
     devices: list[Accelerator] = []
     problems: list[Problem] = []
     for upper, lower in zip(body[::2], [*body[1::2], []], strict=False):
-        outcome = _device(upper, lower, form, version[1] if version else None)
+        outcome = _device(upper, lower, form, version[1] if version else None, held)
         if isinstance(outcome, Accelerator):
             devices.append(outcome)
         elif outcome.code == "unknown_format":
             return Finding(problems=(outcome,))
         else:
             problems.append(outcome)
-    if len({device.key for device in devices}) != len(devices):
+    if not body or len({device.key for device in devices}) != len(devices):
         return Finding(problems=(unknown_format(TOOL, "a different bus address for every chip", output),))
     return Finding(tuple(devices), tuple(problems))
 
 
-def _cells(line: str) -> list[str]:
-    return [cell.strip() for cell in line.strip().strip("|").split("|")]
+def _add_process(held: Held, cells: list[str]) -> None:
+    """Count a process to its chip; a line that names none says that there is none."""
+    at = [whole_number(word) for word in _words(cells, 0)]
+    memory = whole_number(cells[-1])
+    if len(cells) == 4 and len(at) == 2 and at[0] is not None and at[1] is not None and memory is not None:
+        held[at[0], at[1]] = held.get((at[0], at[1]), 0) + memory
 
 
 def _words(cells: list[str], at: int) -> list[str]:
@@ -94,7 +111,9 @@ def _form(cells: list[str]) -> Form | None:
     return Form(False, len(first) == 2) if third == ["AICore(%)", "Memory-Usage(MB)"] else None
 
 
-def _device(upper: list[str], lower: list[str], form: Form, version: str | None) -> Accelerator | Problem:
+def _device(
+    upper: list[str], lower: list[str], form: Form, version: str | None, held: Held | None
+) -> Accelerator | Problem:
     found = " | ".join(upper) + " / " + " | ".join(lower)
     card, chip = _words(upper, 0), [whole_number(word) for word in _words(lower, 0)]
     numbers_right = len(chip) == (2 if form.has_device_number else 1) and None not in chip
@@ -113,6 +132,8 @@ def _device(upper: list[str], lower: list[str], form: Form, version: str | None)
     index = chip[-1] if form.has_device_number else card_number
     if index is None or (not form.has_device_number and chip[0] != 0):
         return unknown_format(TOOL, "a device number beside the second chip of a card", found)
+    health = _HEALTH.get(upper[1].upper(), "unknown")
+    measures, load = _words(upper, 2), _words(lower, 2)
     return Accelerator(
         key=f"ascend:{bus or f'npu{card_number}-chip{chip[0]}'}",
         vendor="huawei",
@@ -124,6 +145,12 @@ def _device(upper: list[str], lower: list[str], form: Form, version: str | None)
         driver_version=version,
         compute_capability=None,
         bus_id=bus,
-        health=_HEALTH.get(upper[1].upper(), "unknown"),
+        health=health,
         tool=TOOL,
+        health_reason=None if health == "ok" else said(f"Health {upper[1]}"),
+        memory_idle_mib=total // _IDLE_SHARE,
+        process_memory_mib=None if held is None else held.get((card_number, chip[0] or 0), 0),
+        utilization_percent=whole_number(load[0]) if load else None,
+        temperature_celsius=whole_number(measures[1]) if len(measures) > 1 else None,
+        power_draw_milliwatts=milliwatts(measures[0]) if measures else None,
     )

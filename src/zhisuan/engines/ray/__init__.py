@@ -1,0 +1,1 @@
+"""Drives a Ray cluster through its job submission API. Inside this package ``import ray`` still means Ray itself."""

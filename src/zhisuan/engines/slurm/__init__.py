@@ -1,0 +1,1 @@
+"""Runs work on a Slurm cluster through Slurm's own commands."""

@@ -1,0 +1,292 @@
+"""The Slurm engine: runs as jobs of a cluster, all that must last in one folder that agent and nodes share."""
+
+import dataclasses
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from zhisuan.base.clock import Clock
+from zhisuan.engines.contract import ClusterNode, EngineReport, ExitReason, IsolationLevel, Observation, RunSpec
+from zhisuan.engines.errors import (
+    EngineError,
+    EngineUnavailable,
+    InvalidSpec,
+    IsolationUnavailable,
+    RunStillActive,
+    StaleGeneration,
+    StartRefused,
+    UnknownRun,
+)
+from zhisuan.engines.local import records
+from zhisuan.engines.local.locks import locked
+from zhisuan.engines.local.sandbox.unpack import ArchiveRefused
+from zhisuan.engines.local.spec_check import check, check_key
+from zhisuan.engines.slurm import parse, problems, scripts
+from zhisuan.engines.slurm.accounting import SlurmAccount, account
+from zhisuan.engines.slurm.cluster import Cluster
+from zhisuan.engines.slurm.commands import Slurm
+from zhisuan.engines.slurm.config import SlurmEngineConfig
+from zhisuan.engines.slurm.logs import MergedLog, read_at
+from zhisuan.engines.slurm.node_state import read_run
+from zhisuan.engines.slurm.owner import Owner, find_owner
+from zhisuan.engines.slurm.paths import EngineFolders, RunPaths
+from zhisuan.engines.slurm.plan import Layout, Surroundings
+from zhisuan.engines.slurm.queue import Queue
+from zhisuan.engines.slurm.report import make_report
+from zhisuan.engines.slurm.services import Services
+from zhisuan.engines.slurm.submit import Submitted, Submitter, shape, submission
+from zhisuan.engines.slurm.watch import Watch, node_count, stop_request, write_never_began
+
+_SUPERSEDE_SECONDS = 60.0
+_SUPERSEDE_HARD_SECONDS = 15.0
+_LOG_BYTES_AT_ONCE = 16 << 20
+_ABANDONED_SECONDS = 600
+
+
+class SlurmEngine:
+    """Keeps the contract ``engines.contract.Engine`` on a Slurm cluster. ``root`` is where the state lies when the
+    configuration names no folder of its own; nodes must see it under the same path."""
+
+    def __init__(self, root: Path, *, clock: Clock, config: SlurmEngineConfig | None = None) -> None:
+        self._clock = clock
+        self._config = config or SlurmEngineConfig()
+        self._folders = EngineFolders(self._config.root or root)
+        job_name = f"zhisuan-{self._folders.engine_id}"
+        self._slurm = Slurm(self._config.slurm_conf, self._config.command_timeout_seconds)
+        self._cluster = Cluster(self._slurm, self._config)
+        self._queue = Queue(self._slurm, job_name, self._config.poll_seconds)
+        self._watch = Watch(self._slurm, self._queue, self._config, clock)
+        self._submitter = Submitter(self._slurm, self._folders, self._config, job_name)
+        self._services = Services(self._config.runtime_dir, self._folders.engine_id, self._cluster)
+
+    # Looking at the cluster
+
+    def preflight(self) -> EngineReport:
+        found = []
+        try:
+            find_owner(self._config)
+            may_start = True
+        except IsolationUnavailable as error:
+            may_start = False
+            found.append(problems.no_safe_user(str(error)))
+        try:
+            settings = self._slurm.ask(parse.settings, "scontrol", "show", "config")
+            nodes = self._cluster.nodes(fresh=True)
+            if self._config.partition is not None and self._cluster.partition() is None:
+                found.append(problems.partition_missing(self._config.partition))
+            self._sweep()
+        except EngineUnavailable as error:
+            trouble = (*found, problems.slurm_unavailable(str(error)))
+            none = {"memory": False, "cpu": False, "pids": False, "cgroup_version": None}
+            return EngineReport("slurm", "", IsolationLevel.none, none, trouble, nodes_max=0)
+        return make_report(
+            settings,
+            isolated=not self._config.allow_unisolated,
+            may_start=may_start,
+            accelerated=any(node.gres for node in nodes.values()),
+            nodes=len(nodes),
+            found=tuple(found),
+        )
+
+    def nodes(self) -> tuple[ClusterNode, ...]:
+        return tuple(one.node for one in self._cluster.nodes(fresh=True).values())
+
+    def _sweep(self) -> None:
+        """Drop what removed runs left, and starts that never took effect."""
+        self._folders.empty_trash()
+        self._services.sweep()
+        for lease_id, generation in list(self._folders.all_runs()):
+            paths = self._folders.run(lease_id, generation)
+            if paths.exists() or time.time() - paths.folder.stat().st_mtime < _ABANDONED_SECONDS:
+                continue
+            with locked(self._folders.lease_lock(lease_id)):
+                if not paths.exists() and not self._find_again(paths):
+                    self._folders.discard_run(lease_id, generation)
+
+    # Starting
+
+    def start(self, spec: RunSpec) -> None:
+        isolated = not self._config.allow_unisolated
+        readable = [str(path) for path in self._config.readable]
+        check(dataclasses.replace(spec, nodes=spec.nodes[:1]), readable, isolated=isolated)
+        owner = find_owner(self._config)
+        if self._config.network == "none" and (len(spec.nodes) > 1 or spec.service is not None):
+            raise InvalidSpec(
+                "nodes: this site gives work no network, so neither several nodes nor a service are possible"
+            )
+        with locked(self._folders.lease_lock(spec.lease_id)):
+            held = self._folders.generations(spec.lease_id)
+            if held and held[-1] > spec.generation:
+                raise StaleGeneration(spec.lease_id, spec.generation, held[-1])
+            paths = self._folders.run(spec.lease_id, spec.generation)
+            if paths.exists() or self._find_again(paths):
+                return
+            granted, hosts = self._cluster.granted(spec)
+            for lower in held:
+                if lower < spec.generation:
+                    self._supersede(spec.lease_id, lower, spec.generation)
+            try:
+                self._create(granted, hosts, owner)
+            except EngineUnavailable:
+                raise  # the job may be there: the next start looks for it
+            except (EngineError, OSError) as error:
+                self._folders.discard_run(spec.lease_id, spec.generation)
+                if isinstance(error, EngineError):
+                    raise
+                raise StartRefused(f"lease {spec.lease_id} could not be laid out on this site: {error}") from error
+
+    def _find_again(self, paths: RunPaths) -> bool:
+        """A start that was cut off between sbatch and its record: whether its job is there after all.
+
+        Raises EngineUnavailable."""
+        sent = submission(paths.submit)
+        if sent is None or paths.exists():
+            return paths.exists()
+        job = self._queue.view(not_before=time.monotonic()).by_token.get((sent.token, sent.task))
+        if job is None and not paths.exists():
+            return False
+        if job is not None:
+            self._note_job(paths, Submitted(sent.token, None, job.job_id))
+        return True
+
+    def _create(self, spec: RunSpec, hosts: tuple[str, ...], owner: Owner) -> None:
+        paths = self._folders.make_run(spec.lease_id, spec.generation)
+        wanted = shape(spec, hosts, owner, self._config, self._cluster.longest_seconds())
+        library = scripts.install(self._folders.lib, owner.uid)
+        service = [("port", str(spec.service.port))] if spec.service is not None else []
+        asked = [("nodes", str(len(hosts))), ("memory_mib", str(spec.memory_mib)), ("host", hosts[0]), *service]
+        records.write_atomic(paths.shape, asked, durable=False)
+        around = Surroundings(
+            config=self._config,
+            owner=owner,
+            isolated=not self._config.allow_unisolated,
+            hosts=hosts,
+            addresses=tuple(self._cluster.address(host) for host in hosts),
+            keepalive=self._folders.keepalive,
+        )
+        try:
+            Layout(spec, around, paths).build()
+        except ArchiveRefused as error:
+            write_never_began(paths, ExitReason.start_failed, str(error), self._clock.now())
+            return
+        self._note_job(paths, self._submitter.submit(paths, wanted, library))
+
+    def _note_job(self, paths: RunPaths, job: Submitted) -> None:
+        number = [("task", str(job.task))] if job.task is not None else []
+        records.write_atomic(paths.job, [("token", job.token), ("job_id", str(job.job_id)), *number])
+
+    def _supersede(self, lease_id: str, lower: int, generation: int) -> None:
+        """End an older generation before a newer one begins: the two must never run side by side."""
+        paths = self._folders.run(lease_id, lower)
+        if not paths.exists() and not self._find_again(paths):
+            self._folders.discard_run(lease_id, lower)
+            return
+        self._ask_to_stop(paths, 0, f"superseded by generation {generation}")
+        began = time.monotonic()
+        hard = began + _SUPERSEDE_HARD_SECONDS
+        while self._watch.observe(lease_id, lower, paths).ended_at is None:
+            now = time.monotonic()
+            if now > began + _SUPERSEDE_SECONDS:
+                raise StartRefused(f"lease {lease_id}: generation {lower} does not end; look at its job with squeue")
+            if now > hard:
+                hard = began + _SUPERSEDE_SECONDS
+                self._cancel_in_slurm(paths)
+            time.sleep(0.05)
+
+    def _cancel_in_slurm(self, paths: RunPaths) -> None:
+        sent = submission(paths.job)
+        if sent is not None:
+            self._watch.cancel(sent.name)
+
+    # Looking at runs
+
+    def list(self) -> list[tuple[str, int]]:
+        return [key for key in self._folders.all_runs() if self._folders.run(*key).exists()]
+
+    def observe(self, lease_id: str, generation: int) -> Observation:
+        return self._watch.observe(lease_id, generation, self._here(lease_id, generation))
+
+    def read_log(self, lease_id: str, generation: int, offset: int, limit: int) -> bytes:
+        paths = self._here(lease_id, generation)
+        limit = min(max(limit, 0), _LOG_BYTES_AT_ONCE)
+        nodes = node_count(paths)
+        if nodes == 1:
+            return read_at(paths.node(0) / "out", offset, limit)
+        with locked(self._folders.lease_lock(lease_id)):
+            merged = MergedLog(paths, nodes, self._config.log_bytes_max)
+            merged.extend(ended=Path(paths.exit).exists())
+            return merged.read(offset, limit)
+
+    def artifacts_dir(self, lease_id: str, generation: int) -> Path:
+        return self._here(lease_id, generation).node(0) / "artifacts"
+
+    def service_socket(self, lease_id: str, generation: int) -> Path | None:
+        return self._services.socket(lease_id, generation, self._here(lease_id, generation))
+
+    def accounting(self, lease_id: str, generation: int) -> SlurmAccount | None:
+        """What Slurm itself counted for the run's job, to hold against our usage; None when nothing was submitted or
+        Slurm knows the job no more. Raises UnknownRun, EngineUnavailable."""
+        paths = self._here(lease_id, generation)
+        ended = dict(records.read(paths.exit) or [])
+        sent = submission(paths.job)
+        claimed_by = read_run(paths, 0).claimed_by or int(ended.get("job_id", "0"))
+        job_id = claimed_by or (sent.job_id if sent is not None else 0)
+        if not job_id:
+            return None
+        settings = self._slurm.ask(parse.settings, "scontrol", "show", "config")
+        return account(self._slurm, job_id, with_database="slurmdbd" in settings.get("AccountingStorageType", ""))
+
+    def _here(self, lease_id: str, generation: int) -> RunPaths:
+        check_key(lease_id, generation)
+        paths = self._folders.run(lease_id, generation)
+        if not paths.exists():
+            raise UnknownRun(lease_id, generation)
+        return paths
+
+    # Ending
+
+    def keepalive(self) -> None:
+        self._folders.keepalive.touch(0o644)
+
+    def stop(self, lease_id: str, generation: int, grace_seconds: int) -> None:
+        check_key(lease_id, generation)
+        with locked(self._folders.lease_lock(lease_id)):
+            paths = self._folders.make_run(lease_id, generation)
+            if Path(paths.exit).exists():
+                return
+            self._ask_to_stop(paths, max(0, grace_seconds), "stopped on request")
+            if not paths.exists() and submission(paths.submit) is None:
+                write_never_began(paths, ExitReason.cancelled, "stopped before it was started", self._clock.now())
+
+    def _ask_to_stop(self, paths: RunPaths, grace_seconds: int, message: str) -> None:
+        """The file is the request and outlives everyone; Slurm only makes it seen at once, and may be away."""
+        before = stop_request(paths)
+        if before is not None:
+            grace_seconds = min(grace_seconds, before[0])
+            message = before[1]
+        # In place, since the nodes' view of a shared folder may be older than that of a file in it.
+        with open(paths.stop, "w", encoding="utf-8") as file:
+            file.write(f"stop {grace_seconds} {message}\n")
+        paths.stop.chmod(0o644)
+        sent = submission(paths.job)
+        if sent is None:
+            return
+        with suppress(EngineUnavailable):
+            if not paths.claim.exists():
+                self._watch.cancel_waiting(sent.name)
+            if paths.claim.exists() and node_count(paths) == 1:
+                self._watch.poke(sent.name)
+
+    def remove(self, lease_id: str, generation: int) -> None:
+        check_key(lease_id, generation)
+        with locked(self._folders.lease_lock(lease_id)):
+            paths = self._folders.run(lease_id, generation)
+            if not paths.folder.is_dir():
+                return
+            if paths.exists() and self._watch.observe(lease_id, generation, paths).ended_at is None:
+                raise RunStillActive(lease_id, generation)
+            sent = submission(paths.submit)
+            self._services.close(lease_id, generation)
+            self._folders.discard_run(lease_id, generation)
+            if sent is not None:
+                self._submitter.forget(sent)

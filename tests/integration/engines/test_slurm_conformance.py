@@ -1,0 +1,32 @@
+"""The Slurm engine keeps the contract, on a real Slurm of two nodes, in a sandbox."""
+
+from collections.abc import Iterator
+
+import pytest
+from engine_conformance import EngineConformance, Harness
+from gang_conformance import GangConformance
+from slurm_cluster import SlurmCluster, needs_bwrap, needs_slurm, slurm_cluster, slurm_harness
+
+pytestmark = [needs_slurm, needs_bwrap, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[SlurmCluster]:
+    with slurm_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def harness(cluster: SlurmCluster) -> Iterator[Harness]:
+    with slurm_harness(cluster) as harness:
+        yield harness
+
+
+class TestSlurm(EngineConformance):
+    pass
+
+
+class TestSlurmGang(GangConformance):
+    @pytest.fixture
+    def hostnames(self) -> tuple[str, ...]:
+        return ("n1", "n2")
