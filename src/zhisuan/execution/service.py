@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import distinct_on
@@ -22,6 +22,7 @@ from zhisuan.workload.tables import Workload
 
 ROUTES_CHANNEL = "zs_routes"
 PROGRESS_LENGTH_MAX = 300
+CLOCK_SKEW = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +129,8 @@ def _apply(tx: Tx, lease: Lease, workload: Workload, report: LeaseReport) -> Non
 
 
 def _activate(tx: Tx, lease: Lease, workload: Workload, started_at: datetime) -> None:
-    """The metered time begins; it cannot begin before the lease was offered."""
-    lease.active_from = max(whole_second(started_at), whole_second(lease.offered_at))
+    """The metered time begins; it cannot begin before the lease was offered, nor later than now."""
+    lease.active_from = max(whole_second(lease.offered_at), min(whole_second(started_at), whole_second(tx.now + CLOCK_SKEW)))
     if lease.state == "accepted":
         lease.state = "active"
     if workload.state == "starting":
@@ -139,11 +140,12 @@ def _activate(tx: Tx, lease: Lease, workload: Workload, started_at: datetime) ->
 
 
 def _end(tx: Tx, lease: Lease, report: LeaseReport) -> None:
-    """The work is gone from the devices: they are free again, and the metered time is closed."""
+    """The work is gone from the devices: they are free again, and the metered time is closed. It cannot have ended later than
+    now: a site whose clock was set forward has not worked for longer."""
     lease.state = "ending"
     if lease.active_from is not None:
         ended = whole_second(report.ended_at) if report.ended_at is not None else lease.active_from
-        lease.active_to = max(ended, lease.active_from)
+        lease.active_to = max(lease.active_from, min(ended, whole_second(tx.now + CLOCK_SKEW)))
     lease.exit_code, lease.reason, lease.message = report.exit_code, report.reason, report.message
     lease.cpu_milliseconds, lease.memory_peak_bytes = report.cpu_milliseconds, report.memory_peak_bytes
     lease.ready = False if lease.ready is not None else None

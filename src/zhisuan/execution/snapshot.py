@@ -22,16 +22,22 @@ def take_snapshot(
 ) -> Snapshot:
     """All sites that have joined, their nodes and devices, at this transaction's time."""
     sites = tx.session.scalars(select(Site).where(Site.state != "closed").order_by(Site.id)).all()
-    nodes = tx.session.scalars(select(Node).order_by(Node.id)).all()
-    devices = tx.session.scalars(select(Device).where(Device.present).order_by(Device.id)).all()
-    by_node: dict[str, list[DeviceState]] = defaultdict(list)
-    for d in devices:
-        by_node[d.node_id].append(
-            DeviceState(d.id, d.key, d.kind, d.class_id, d.reported_capacity, d.allocated, d.health in HEALTH_USABLE)
+    # Columns and not objects: a city has a hundred thousand devices.
+    nodes = tx.session.execute(select(Node.id, Node.site_id, Node.hostname, Node.present).order_by(Node.id)).all()
+    devices = tx.session.execute(
+        select(
+            Device.id, Device.key, Device.kind, Device.class_id, Device.reported_capacity, Device.allocated, Device.health, Device.node_id
         )
+        .where(Device.present)
+        .order_by(Device.id)
+    ).all()  # fmt: skip
+    by_node: dict[str, list[DeviceState]] = defaultdict(list)
+    for ident, key, kind, class_id, capacity, allocated, health, node_id in devices:
+        state = DeviceState(ident, key, kind, class_id, capacity, allocated, health in HEALTH_USABLE)
+        by_node[node_id].append(state)
     by_site: dict[str, list[NodeState]] = defaultdict(list)
-    for n in nodes:
-        by_site[n.site_id].append(NodeState(n.id, n.hostname, n.present, tuple(by_node[n.id])))
+    for ident, site_id, hostname, present in nodes:
+        by_site[site_id].append(NodeState(ident, hostname, present, tuple(by_node[ident])))
     offers = supply.offers(tx, sites)
     factors: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for (site_id, class_id), ppm in sorted(supply.rate_factors(tx).items()):

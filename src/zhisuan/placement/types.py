@@ -5,6 +5,9 @@ from typing import Any
 
 from zhisuan.base.text import Text
 
+CANDIDATES_SHOWN = 10
+"""Of thousands of candidates the record of a decision keeps the best."""
+
 
 @dataclass(frozen=True, slots=True)
 class DeviceState:
@@ -185,8 +188,9 @@ class Plan:
                     "score_parts": [p.as_dict() for p in c.parts], "hour_ucny": c.hour_ucny,
                     "rate_udu_per_hour": c.rate_udu_per_hour, "carbon_g_per_hour_milli": c.carbon_g_per_hour_milli,
                 }
-                for rank, c in enumerate(self.candidates, 1)
+                for rank, c in enumerate(self.candidates[:CANDIDATES_SHOWN], 1)
             ],
+            "candidates_counted": len(self.candidates),
             "rejected": [r.as_dict() for r in self.rejections],
             "reason": self.reason.as_dict(),
             "could_ever_fit": self.could_ever_fit,

@@ -88,17 +88,17 @@ def judge_window(window: UsageWindow, site_id: str, lease: LeaseFacts | None, no
     start, end = epoch_second(window.start), epoch_second(window.end)
     if start // SECONDS_PER_MINUTE != (end - 1) // SECONDS_PER_MINUTE:
         return Refusal("crosses_minute", "the window does not lie inside one minute")
-    if window.end > now + CLOCK_SKEW:
-        # A site's clock some minutes ahead: its agent keeps the window and sends it again until its time has come.
-        early = window.end <= now + CLOCK_AHEAD_WAITED_FOR
-        text = f"the window ends after {now.isoformat()}, the time it was received at"
-        return Refusal("in_future", text, retry=early)
     if window.end < now - AGE_MAX:
         return Refusal("too_late", f"the window is older than {AGE_MAX.days} days")
     if lease.active_from is None:
         return NEVER_ACTIVE if lease.closed else NOT_ACTIVE_YET
     if start < lease.active_from or (lease.active_to is not None and end > lease.active_to):
         return Refusal("outside_active", "the window is not within the time the lease was active")
+    if window.end > now + CLOCK_SKEW:
+        # A site's clock some minutes ahead: its agent keeps the window and sends it again until its time has come.
+        early = window.end <= now + CLOCK_AHEAD_WAITED_FOR
+        text = f"the window ends after {now.isoformat()}, the time it was received at"
+        return Refusal("in_future", text, retry=early)
     return None
 
 

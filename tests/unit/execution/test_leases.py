@@ -1,6 +1,7 @@
 """What reports, cancels and losses mean for a lease and its workload; and output, however it arrives."""
 
 import random
+from datetime import timedelta
 
 import pytest
 from execution_world import (
@@ -25,6 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from zhisuan.base.clock import ManualClock
 from zhisuan.base.db import Database, QueryCount
 from zhisuan.base.errors import Conflict
 from zhisuan.execution import service as execution
@@ -44,7 +46,7 @@ def cancel(database: Database, workload_id: str, cause: str = "asked for") -> No
         execution.cancel(tx, workloads.visible(tx, workload_id, None, lock=True), cause)
 
 
-def test_a_job_from_offer_to_success(database: Database, site_id: str) -> None:
+def test_a_job_from_offer_to_success(database: Database, clock: ManualClock, site_id: str) -> None:
     workload_id, lease_id = launched(database)
     assert states(database, workload_id, lease_id) == ("placed", "offered")
     say(database, site_id, report(lease_id, "accepted"))
@@ -53,6 +55,7 @@ def test_a_job_from_offer_to_success(database: Database, site_id: str) -> None:
     assert states(database, workload_id, lease_id) == ("running", "active")
     assert workload_of(database, workload_id).progress_ppm == 250_000
     end = {"started_at": at(database, 1), "ended_at": at(database, 61), "reason": "completed", "exit_code": 0}
+    clock.advance(timedelta(seconds=61))
     say(database, site_id, report(lease_id, "exited", **end))
     assert states(database, workload_id, lease_id) == ("running", "ending")
     assert allocated(database) == {"cpu": 0, "memory": 0}, "devices are free while output still arrives"
@@ -60,6 +63,21 @@ def test_a_job_from_offer_to_success(database: Database, site_id: str) -> None:
     assert states(database, workload_id, lease_id) == ("succeeded", "closed")
     lease = lease_of(database, lease_id)
     assert execution.active_seconds(lease, at(database, 9999)) == 60
+
+
+@pytest.mark.parametrize("ahead", [4000, 90_000])
+def test_a_site_whose_clock_is_set_forward_has_not_worked_for_longer(
+    database: Database, clock: ManualClock, site_id: str, ahead: int
+) -> None:
+    _, set_during = launched(database)
+    say(database, site_id, report(set_during, "running", started_at=at(database)))
+    _, always = launched(database)
+    say(database, site_id, report(always, "running", started_at=at(database, ahead)))
+    clock.advance(timedelta(seconds=90))
+    for lease_id in (set_during, always):
+        say(database, site_id, report(lease_id, "exited", ended_at=at(database, ahead), reason="completed", exit_code=0))
+    assert execution.active_seconds(lease_of(database, set_during), at(database)) == 95
+    assert execution.active_seconds(lease_of(database, always), at(database)) <= 95
 
 
 def test_a_report_that_came_late_takes_nothing_back(database: Database, site_id: str) -> None:

@@ -76,7 +76,8 @@ REFUSALS = [
     ("empty", lambda s: window("lea_1", s, s)),
     ("empty", lambda s: window("lea_1", s + MINUTE, s)),
     ("crosses_minute", lambda s: window("lea_1", s + timedelta(seconds=1), s + timedelta(seconds=61))),
-    ("in_future", lambda s: window("lea_1", s + 60 * MINUTE, s + 60 * MINUTE + timedelta(seconds=6))),
+    ("in_future", lambda s: window("lea_open", s + 120 * MINUTE, s + 120 * MINUTE + timedelta(seconds=6))),
+    ("outside_active", lambda s: window("lea_1", s + 60 * MINUTE, s + 60 * MINUTE + timedelta(seconds=6))),
     ("too_late", lambda s: window("lea_old", s - timedelta(days=91), s - timedelta(days=91) + MINUTE)),
     ("outside_active", lambda s: window("lea_1", s - MINUTE, s)),
     ("outside_active", lambda s: window("lea_1", s + 30 * MINUTE, s + 30 * MINUTE + timedelta(seconds=11))),
@@ -95,6 +96,7 @@ def test_a_window_that_cannot_be_counted_is_kept_aside(
 ) -> None:
     end = START + 30 * MINUTE + timedelta(seconds=10)
     add_lease(database, "lea_1", active_to=end)
+    add_lease(database, "lea_open")
     add_lease(database, "lea_old", active_from=START - timedelta(days=100))
     add_lease(database, "lea_foreign", site="site_two")
     clock.advance(HOUR)
@@ -110,6 +112,14 @@ def test_a_window_that_cannot_be_counted_is_kept_aside(
     again = send(database, [bad, good])
     assert (again.accepted, again.duplicate, again.refused) == (0, 1, (bad.id,))
     assert len(kept_aside(database)) == 1
+
+
+def test_a_window_of_a_clock_some_minutes_ahead_is_sent_again_until_its_time_has_come(database: Database, clock: ManualClock) -> None:
+    early = window(add_lease(database, "lea_1"), START + 10 * MINUTE, START + 11 * MINUTE)
+    answer = send(database, [early])
+    assert (answer.accepted, answer.refused, answer.retry) == (0, (), (early.id,))
+    clock.advance(11 * MINUTE)
+    assert send(database, [early]).accepted == 1
 
 
 def test_five_seconds_of_clock_skew_are_allowed(database: Database, clock: ManualClock) -> None:

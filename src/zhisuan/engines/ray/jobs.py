@@ -20,7 +20,7 @@ class JobTable:
         """None when Ray does not know the job. Raises EngineUnavailable.
 
         A job that is missing from what is kept may have been submitted since, by another process of the agent: that
-        Ray does not know it is believed only of an answer asked for now.
+        Ray does not know it is believed only of an answer to a fresh question.
         """
         with self._lock:
             kept = self._monotonic() < self._asked + self._keep_seconds

@@ -54,7 +54,7 @@ class TrueRun:
     def log(self, now: float) -> bytes:
         """A line as the first instruction runs and one each ten seconds after it, while it lives."""
         until = now if self.ended is None else min(now, self.ended)
-        if until < self.first:
+        if until < self.first or self.never_began:
             return b""
         count = int((until - self.first) // LINE_SECONDS) + 1
         return b"".join(f"{self.lease_id} {self.generation} {i}\n".encode() for i in range(count))
