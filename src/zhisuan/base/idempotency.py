@@ -33,8 +33,18 @@ class IdempotencyKey(Table):
 
 
 def body_hash(body: Any) -> str:
-    """A digest of a JSON value that does not depend on the order of its keys."""
-    return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    """A digest of a JSON value that does not depend on the order of its keys.
+
+    Raises ``InvalidInput`` for a whole number beyond 64 bits, which no field of ours can hold.
+    """
+    try:
+        return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
+    except TypeError as error:
+        raise InvalidInput(
+            Text("The body holds a number that is too large.", "请求中含有过大的数字。"),
+            Text("Send whole numbers within 64 bits.", "请使用 64 位以内的整数。"),
+            code="number_too_large",
+        ) from error
 
 
 def earlier_answer(tx: Tx, principal: str, route: str, key: str, hashed: str) -> tuple[int, dict[str, Any]] | None:

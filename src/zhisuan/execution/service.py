@@ -129,8 +129,8 @@ def _apply(tx: Tx, lease: Lease, workload: Workload, report: LeaseReport) -> Non
 
 
 def _activate(tx: Tx, lease: Lease, workload: Workload, started_at: datetime) -> None:
-    """The metered time begins; it cannot begin before the lease was offered, nor later than now."""
-    lease.active_from = max(whole_second(lease.offered_at), min(whole_second(started_at), whole_second(tx.now + CLOCK_SKEW)))
+    """The metered time begins; it cannot begin before the lease was offered."""
+    lease.active_from = max(whole_second(started_at), whole_second(lease.offered_at))
     if lease.state == "accepted":
         lease.state = "active"
     if workload.state == "starting":

@@ -14,6 +14,7 @@ from local_engine import group_folders, needs_bwrap, needs_root, sandbox_harness
 from zhisuan.engines.contract import AcceleratorGrant, ExitReason, FileMount, NodeGrant, RunPhase
 from zhisuan.engines.errors import InvalidSpec
 from zhisuan.engines.local import accelerators
+from zhisuan.engines.node_env import node_variables
 
 pytestmark = [needs_bwrap, needs_root]
 
@@ -201,8 +202,9 @@ def test_the_agents_environment_does_not_leak(harness: Harness, monkeypatch: pyt
     names = {line.split("=")[0] for line in said.splitlines()}
     assert names <= {
         "MINE", "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TMPDIR", "PYTHONUNBUFFERED", "OMP_NUM_THREADS", "PWD",
-        "SHLVL", "_", "CUDA_VISIBLE_DEVICES", "ASCEND_RT_VISIBLE_DEVICES", "ZHISUAN_LEASE_ID", "ZHISUAN_GENERATION",
-        "ZHISUAN_CPUS_MILLI", "ZHISUAN_MEMORY_MIB", "ZHISUAN_ARTIFACTS", "ZHISUAN_PROGRESS", "OLDPWD", "LC_CTYPE",
+        "SHLVL", "_", "ZHISUAN_LEASE_ID", "ZHISUAN_GENERATION", "ZHISUAN_CPUS_MILLI", "ZHISUAN_MEMORY_MIB", "ZHISUAN_ARTIFACTS",
+        "ZHISUAN_PROGRESS", "OLDPWD", "LC_CTYPE", *node_variables(spec("true"), 0, ["127.0.0.1"]),
+        *(name for vendor in accelerators._VENDORS.values() for name in vendor.seen),
     }  # fmt: skip
 
 
@@ -251,7 +253,7 @@ def test_no_device_of_the_host_is_there(harness: Harness) -> None:
 @pytest.mark.skipif(not Path("/dev/tty2").exists(), reason="needs device nodes to stand in for accelerators")
 def test_only_the_granted_devices_are_there(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     """Consoles stand in for cards: real device nodes that a sandbox otherwise lacks."""
-    cards = replace(accelerators._VENDORS["nvidia"], node="tty{index}", control=("tty9",))
+    cards = replace(accelerators._VENDORS["nvidia"], nodes=("tty{index}",), control=("tty9",))
     monkeypatch.setitem(accelerators._VENDORS, "nvidia", cards)
     grants = (AcceleratorGrant("nvidia", 2),)
     said = attempt(
