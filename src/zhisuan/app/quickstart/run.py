@@ -16,6 +16,7 @@ from zhisuan.base.errors import Unavailable
 from zhisuan.base.money import decimal_text
 from zhisuan.base.text import Text
 from zhisuan.sdk import Client
+from zhisuan.sdk.types.registry import Deployment
 from zhisuan.sdk.types.work import ENDED, LogEvent, WorkloadDetail
 
 MODEL = "scenic-qa"
@@ -25,6 +26,7 @@ SERVICE_CPUS = 1
 SERVICE_MEMORY_GIB = 2
 READY_SECONDS = 120.0
 SETTLED_SECONDS = 60.0
+OVER = ("ended", "failed")
 
 
 class Quickstart:
@@ -184,12 +186,10 @@ class Quickstart:
         show.station(
             "4", Text("Model service: the official openai client talks to it", "模型服务：用官方 openai 客户端对话")
         )
-        attempt = state.key(f"deploy-{state.get('deploys') or 0}")
-        deployed = self.tenant.deploy(MODEL, cpus=SERVICE_CPUS, memory_gib=SERVICE_MEMORY_GIB, idempotency_key=attempt)
+        deployed = self._deployed()
         state.keep(deployment_id=deployed.id, service_id=deployed.workload_id)
-        if deployed.state not in ("ended", "failed"):
+        if deployed.state not in OVER:
             self._until_ready(deployed.id)
-        if self.tenant.deployment(deployed.id).state == "ready":
             key = self.tenant.create_key("quickstart").secret
             talk = ask_the_model(f"{self.platform.addresses.gateway_url}/v1", key, MODEL, self.example, show)
             state.keep(talk=talk)
@@ -197,11 +197,23 @@ class Quickstart:
         self._until_ended(str(deployed.workload_id))
         self.facts["service"] = {"deployment": self.tenant.deployment(deployed.id).as_json(), "talk": state.get("talk")}
 
+    def _deployed(self) -> Deployment:
+        """The deployment of this run as it is now: one that can be talked to, or that has been; a repeated call is answered
+        as it was then, and an interrupted run may have left one that ended unheard."""
+        while True:
+            tries = int(self.state.get("deploys") or 0)
+            key = self.state.key(f"deploy-{tries}")
+            asked = self.tenant.deploy(MODEL, cpus=SERVICE_CPUS, memory_gib=SERVICE_MEMORY_GIB, idempotency_key=key)
+            now = self.tenant.deployment(asked.id)
+            if now.state not in OVER or self.state.get("talk"):
+                return now
+            self.state.keep(deploys=tries + 1)
+
     def _until_ready(self, deployment_id: str) -> None:
         until = time.monotonic() + READY_SECONDS
         begun = time.monotonic()
         while (found := self.tenant.deployment(deployment_id)).state != "ready":
-            if time.monotonic() > until or found.state in ("failed", "ended"):
+            if time.monotonic() > until or found.state in OVER:
                 self.state.keep(deploys=int(self.state.get("deploys") or 0) + 1)
                 raise Unavailable(
                     Text(
