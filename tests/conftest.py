@@ -1,5 +1,8 @@
 """Fixtures shared by all tests."""
 
+import hashlib
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +12,13 @@ from hypothesis import HealthCheck, settings
 from zhisuan.base.clock import ManualClock
 from zhisuan.base.db import Database
 from zhisuan.testing.database import START, TestServer
+
+# A run of pytest closes the temporary folder that all runs of its user share to everybody else, and with it a PostgreSQL of
+# another run, which has a user of its own: each checkout has its own folder. A short name, since sockets lie below it.
+_CHECKOUT = hashlib.sha256(str(Path(__file__).parents[1]).encode()).hexdigest()[:6]
+_TEMPORARY = Path(tempfile.gettempdir()) / f"zs-{_CHECKOUT}"
+_TEMPORARY.mkdir(exist_ok=True)
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_TEMPORARY))
 
 settings.register_profile(
     "zhisuan", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
