@@ -170,6 +170,7 @@ class SiteView(Answer):
     city: str | None = None
     latitude_e6: int | None = None
     longitude_e6: int | None = None
+    echo_address: str | None = None
     tariff_ucny_per_kwh: int | None = None
     clock_offset_ms: int | None = None
     credential_since: datetime | None = None

@@ -157,9 +157,27 @@ class ConditionsBody(Body):
     city: str | None = Field(default=None, max_length=60)
     latitude_e6: int | None = None
     longitude_e6: int | None = None
+    echo_address: str | None = Field(default=None, max_length=260, description="host:port that answers; empty: none")
     pue_milli: int | None = None
     tariff_ucny_per_kwh: int | None = None
     valid_from: datetime | None = None
+
+
+class LinkView(Answer):
+    """The way ``to`` or ``from`` another site; microseconds. ``bound_us`` is what light needs between the two places;
+    ``refused`` says that the measurement beats it, so a place or an address is not true."""
+
+    site_id: str
+    site_name: str
+    direction: Literal["to", "from"]
+    at: datetime
+    tries: int
+    answered: int
+    median_us: int | None
+    best_us: int | None
+    bound_us: int | None
+    refused: bool
+    note: str | None
 
 
 class ClaimBody(Body):

@@ -83,6 +83,8 @@ def site_join(
     city: Annotated[str | None, opt("--city", metavar="NAME", en="City the machines stand in.", zh="机器所在城市。")] = None,
     latitude: Annotated[str | None, opt("--latitude", metavar="DEG", en="Latitude in degrees.", zh="纬度（度）。")] = None,
     longitude: Annotated[str | None, opt("--longitude", metavar="DEG", en="Longitude in degrees.", zh="经度（度）。")] = None,
+    echo_address: Annotated[str | None, opt("--echo-address", metavar="HOST:PORT", en="Something in this network that answers TCP connections, so that other sites can measure how far it is.", zh="本网络中可应答 TCP 连接的地址，供其他站点测量时延。")] = None,
+    link_network: Annotated[list[str] | None, opt("--link-network", metavar="CIDR", en="A private network that other sites' addresses may lie in, such as 10.0.0.0/8; repeatable.", zh="允许测量的其他站点所在私有网络，例如 10.0.0.0/8；可重复。")] = None,
     pue: Annotated[str | None, opt("--pue", metavar="X", en="Power usage effectiveness, such as 1.25.", zh="电能使用效率 PUE，例如 1.25。")] = None,
     tariff: Annotated[str | None, opt("--tariff", metavar="YUAN", en="What you pay for electricity, yuan a kWh.", zh="电价（元/千瓦时）。")] = None,
     claim: Annotated[list[str] | None, opt("--claim", metavar="CLASS:N", en="What you say it has, such as nvidia-l40s-48g:8@362 (TFLOPS); repeatable.", zh="声明的设备，例如 nvidia-l40s-48g:8@362（TFLOPS）；可重复。")] = None,
@@ -95,7 +97,7 @@ def site_join(
     """Check, find, measure, register and run the agent of a site on this machine."""
     asked = Asked(
         url=url, token=token, data_dir=data_dir, engine=engine, engine_options=engine_options, region=region, city=city,
-        latitude=latitude, longitude=longitude, pue=pue, tariff=tariff, claims=tuple(claim or ()), ca_file=ca_file,
+        latitude=latitude, longitude=longitude, echo_address=echo_address, link_networks=tuple(link_network or ()), pue=pue, tariff=tariff, claims=tuple(claim or ()), ca_file=ca_file,
         allow_unisolated=allow_unisolated, measure=measure,
     )  # fmt: skip
     joining = Joining(asked, Shown(language()), SystemClock())

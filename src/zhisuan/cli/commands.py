@@ -51,6 +51,7 @@ SITE = Group(
         Command("offer-again", CLI + "site_terms:offer_again", Help("End a take-back.", "结束收回，恢复开放。")),
         Command("set", CLI + "site_terms:set_terms", Help("Set PUE, tariff and place.", "设置 PUE、电价与位置。")),
         Command("conditions", CLI + "site_terms:conditions", Help("PUE and tariff over time.", "查看 PUE 与电价的历史。")),
+        Command("links", CLI + "site_links:links", Help("Round trips to the other sites.", "与其他站点的往返时延。")),
         Command("claim", CLI + "site_terms:claim", Help("Say what devices the site has.", "声明站点拥有的设备。")),
         Command("token", CLI + "sites:token", Help("Get a new join token.", "重新获取加入令牌。")),
         Command("tokens", CLI + "site_proof:tokens", Help("List join tokens.", "列出加入令牌。")),

@@ -166,6 +166,7 @@ def set_terms(
     city: Annotated[str | None, opt("--city", metavar="NAME", en="City the machines stand in.", zh="机器所在城市。")] = None,
     latitude: Annotated[str | None, opt("--latitude", metavar="DEG", en="Latitude in degrees.", zh="纬度（度）。")] = None,
     longitude: Annotated[str | None, opt("--longitude", metavar="DEG", en="Longitude in degrees.", zh="经度（度）。")] = None,
+    echo_address: Annotated[str | None, opt("--echo-address", metavar="HOST:PORT", en="What other sites measure their distance to; empty: nothing.", zh="供其他站点测量时延的地址；留空表示取消。")] = None,
     as_json: JsonFlag = False,
 ) -> None:  # fmt: skip
     figures: dict[str, Any] = {}
@@ -177,8 +178,7 @@ def set_terms(
     ):
         if text is not None:
             figures[name] = scaled(option, text, places)
-    if city is not None:
-        figures["city"] = city
+    figures |= {n: v for n, v in (("city", city), ("echo_address", echo_address)) if v is not None}
     if not figures:
         raise usage_error("Nothing to set was given.", "没有给出要设置的内容。", "See --help.", "参见 --help。")
     with connect() as client:

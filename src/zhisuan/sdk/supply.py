@@ -13,6 +13,7 @@ from zhisuan.sdk.types.supply import (
     Site,
     SiteCreated,
     SiteEarnings,
+    SiteLink,
     TokenInfo,
 )
 
@@ -59,12 +60,16 @@ class Supply(Transport):
         body = {"class_id": class_id, "basis": basis, "reason": reason}
         return self._post(Site, "sites", site_id, "pricing", json=body)
 
+    def site_links(self, site_id: str) -> tuple[SiteLink, ...]:
+        """Round trips measured between this site and the others, nearest first."""
+        return self._items(SiteLink, "sites", site_id, "links")
+
     def site_conditions(self, site_id: str) -> tuple[Condition, ...]:
         return self._items(Condition, "sites", site_id, "conditions")
 
     def set_site_conditions(self, site_id: str, *, valid_from: datetime | None = None, **figures: Any) -> Site:
         """``figures``: ``pue_milli``, ``tariff_ucny_per_kwh`` (both from ``valid_from``), ``city``, ``latitude_e6``,
-        ``longitude_e6``."""
+        ``longitude_e6``, ``echo_address``."""
         start = {} if valid_from is None else {"valid_from": valid_from.isoformat()}
         return self._post(Site, "sites", site_id, "conditions", json={**figures, **start})
 

@@ -24,6 +24,7 @@ from zhisuan.site.errors import Refused
 from zhisuan.site.identity import Identity, establish
 from zhisuan.site.inventory import accelerator_grants, engine_facts, inventory, survey
 from zhisuan.site.journal import Journal
+from zhisuan.site.links import Links
 from zhisuan.site.outsiders import cards_in_use
 from zhisuan.site.reconcile import Run
 from zhisuan.site.record import Stage
@@ -169,6 +170,7 @@ class Agent:
                 on_gateway=lambda url: services.use_gateway(self._config.gateway_url or url),
             )
             spool = Spool(self._client, self._journal, self._signals, self._link, self._new_backoff)
+            links = Links(self._client, self._clock, self._link, self._fraction, self._config.link_networks)
             for lane in (
                 control.run(),
                 sync.poll(),
@@ -176,6 +178,7 @@ class Agent:
                 spool.run(),
                 services.run(),
                 self._rotation.run(),
+                links.run(),
                 self._tell_stock(stock),
                 self._keep_alive(),
             ):

@@ -25,6 +25,7 @@ from zhisuan.site.errors import ConfigUnusable, CredentialRevoked, JoinRefused, 
 from zhisuan.wire import PREFIX
 from zhisuan.wire.common import Accepted, Message
 from zhisuan.wire.joining import CredentialRequest, HelloAnswer, HelloRequest, SiteStanding
+from zhisuan.wire.links import LinkBatch, PeersAnswer
 from zhisuan.wire.site import (
     ArtefactAnswer,
     Inventory,
@@ -93,6 +94,14 @@ class ServerClient:
     async def send_credential(self, digest: str) -> SiteStanding:
         """Let the credential with this digest wait for its first use."""
         return await self._post("/credential", CredentialRequest(credential_digest=digest), SiteStanding)
+
+    async def peers(self) -> PeersAnswer:
+        """Which sites' distance to measure next."""
+        async with self._call("GET", "/peers", _answer(_ANSWER_SECONDS)) as response:
+            return _parse(PeersAnswer, await response.read())
+
+    async def send_links(self, batch: LinkBatch) -> Accepted:
+        return await self._post("/links", batch, Accepted)
 
     async def send_inventory(self, inventory: Inventory) -> Accepted:
         return await self._post("/inventory", inventory, Accepted)

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, SecretStr, Tag, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, IPvAnyNetwork, SecretStr, Tag, ValidationError
 
 from zhisuan.base.text import Text
 from zhisuan.engines.local.config import LocalEngineConfig
@@ -42,7 +43,8 @@ EngineConfig = Annotated[
 class AgentConfig(BaseModel):
     """``data_dir`` keeps credential, journal, archives and runs of this one site. ``join_token`` is needed until the site
     has joined. ``gateway_url`` overrides what the server says. ``ca_file``: trust this authority (PEM) for the server
-    beside none other. ``memory_reserve_mib``: memory not offered to work. ``exit_with_parent``: end when the
+    beside none other. ``link_networks``: addresses that are not public and may still be connected to when the distance of
+    other sites is measured. ``memory_reserve_mib``: memory not offered to work. ``exit_with_parent``: end when the
     process that started the agent has ended."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,6 +56,7 @@ class AgentConfig(BaseModel):
     ca_file: Path | None = None
     engine: EngineConfig = LocalEngineConfig()
     probe: ProbeSettings = ProbeSettings()
+    link_networks: tuple[IPvAnyNetwork, ...] = ()
     memory_reserve_mib: int | None = Field(default=None, ge=0)
     blob_cache_bytes_max: int = Field(default=10 * 1024**3, ge=0)
     exit_with_parent: bool = False
@@ -76,10 +79,10 @@ def write_config(config: AgentConfig, path: Path) -> None:
 
 
 def _written(value: object) -> str:
-    """Paths as text, secrets in the clear."""
+    """Paths and networks as text, secrets in the clear."""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
-    if isinstance(value, Path):
+    if isinstance(value, Path | IPv4Network | IPv6Network):
         return str(value)
     raise TypeError(f"{type(value).__name__} cannot stand in the agent's configuration")
 

@@ -13,6 +13,7 @@ from zhisuan.base.errors import Conflict, FieldProblem, InvalidInput, NotAuthent
 from zhisuan.base.text import Text
 from zhisuan.supply.conditions import Place, Terms, set_terms
 from zhisuan.supply.grid_factors import UnknownGridFactor, grid_factor
+from zhisuan.supply.links import checked_echo_address
 from zhisuan.supply.tables import DeviceClaim, JoinToken, Site
 
 TOKEN_LIFE = timedelta(hours=24)
@@ -49,6 +50,7 @@ class Registration:
     place: Place | None = None
     terms: Terms = NO_CHANGE
     claims: tuple[Claim, ...] | None = None
+    echo_address: str | None = None
 
 
 def create_site(
@@ -94,6 +96,8 @@ def register(tx: Tx, site: Site, said: Registration) -> None:
     if said.place is not None:
         site.city, site.latitude_e6, site.longitude_e6 = said.place.checked()
     set_terms(tx, site, said.terms)
+    if said.echo_address is not None:
+        site.echo_address = checked_echo_address(said.echo_address)
     if said.claims is not None:
         claim_devices(tx, site, said.claims)
 

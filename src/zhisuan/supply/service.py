@@ -17,6 +17,7 @@ from zhisuan.supply.credentials import (
     site_of_digest,
 )
 from zhisuan.supply.hearing import heard_from, is_reachable, note_silences
+from zhisuan.supply.links import Measured, checked_echo_address, links_of, peers_of, take_links
 from zhisuan.supply.offering import Offer, Windows, parsed_windows, written_windows
 from zhisuan.supply.recalls import (
     TakeBack,
@@ -63,6 +64,7 @@ __all__ = [
     "TRANSITIONS",
     "Claim",
     "Invitation",
+    "Measured",
     "Offer",
     "Place",
     "Registration",
@@ -72,6 +74,7 @@ __all__ = [
     "Windows",
     "bring_up_to_date",
     "change_state",
+    "checked_echo_address",
     "claim_devices",
     "claims_of",
     "conditions_of",
@@ -83,6 +86,7 @@ __all__ = [
     "is_reachable",
     "join",
     "last_verification",
+    "links_of",
     "live_recall",
     "locked_recall",
     "look_at_token",
@@ -92,13 +96,14 @@ __all__ = [
     "offer_of",
     "offers",
     "parsed_windows",
+    "peers_of",
     "price_as_published",
     "price_by_measurement",
     "rate_factors",
     "recalls_of",
-    "require_admitted",
     "recalls_to_tend",
     "register",
+    "require_admitted",
     "revoke_credential",
     "revoke_token",
     "rotate_credential",
@@ -112,6 +117,7 @@ __all__ = [
     "sites_with_due_conditions",
     "take_back",
     "take_inventory",
+    "take_links",
     "token_state",
     "verify",
     "written_windows",

@@ -34,6 +34,7 @@ class Site(Table):
     city: Mapped[str | None]
     latitude_e6: Mapped[int | None]
     longitude_e6: Mapped[int | None]
+    echo_address: Mapped[str | None]
     offering: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
     engine: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
     credential_digest: Mapped[str | None] = mapped_column(unique=True)
@@ -119,6 +120,24 @@ class Measurement(Table):
     mflops: Mapped[int]
     method: Mapped[str]
     at: Mapped[datetime]
+
+
+class Link(Table):
+    """The newest measurement of the way from one site to another (see ``supply.links``). ``bound_us`` is what light needs,
+    where both have said where they stand; ``refused`` one that is faster."""
+
+    __tablename__ = "supply_link"
+
+    from_site_id: Mapped[str] = mapped_column(ForeignKey("supply_site.id"), primary_key=True)
+    to_site_id: Mapped[str] = mapped_column(ForeignKey("supply_site.id"), primary_key=True, index=True)
+    at: Mapped[datetime]
+    tries: Mapped[int]
+    answered: Mapped[int]
+    median_us: Mapped[int | None]
+    best_us: Mapped[int | None]
+    bound_us: Mapped[int | None]
+    refused: Mapped[bool]
+    note: Mapped[str | None]
 
 
 class SiteSilence(Table):

@@ -59,6 +59,7 @@ class SiteRegistration(Message):
     pue_milli: int | None = None
     tariff_ucny_per_kwh: int | None = None
     claims: tuple[ClaimMessage, ...] | None = Field(default=None, max_length=200)
+    echo_address: str | None = Field(default=None, max_length=260)
 
 
 class SiteJoinRequest(JoinRequest):

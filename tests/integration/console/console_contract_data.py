@@ -233,6 +233,13 @@ def site_evidence(site_id: str) -> p.SiteEvidence:
     return p.SiteEvidence(site_id=site_id, share_min_ppm=800_000, items=[row], verification=verification, factors=[])
 
 
+def site_links() -> list[p.LinkView]:
+    good = p.LinkView(site_id=ident("site", 7), site_name=HOSTILE, direction="to", at=NOW, tries=5, answered=5, median_us=14_250,
+                      best_us=13_900, bound_us=6_500, refused=False, note=None)  # fmt: skip
+    silent = good.model_copy(update={"median_us": None, "best_us": None, "answered": 0, "note": "Connection refused"})
+    return [good, good.model_copy(update={"direction": "from", "best_us": 5_000, "refused": True}), silent]
+
+
 def site_earnings(site_id: str) -> p.SiteEarnings:
     row = p.SiteEarning(settlement_id=ident("stl", 1), invoice_id=ident("inv", 1), month="2026-07", at=NOW, leases=3, seconds=86_211,
                         quantity_udu=15_566_000, value_ucny=11_207_520, fee_fen=112, amount_fen=1_009)  # fmt: skip

@@ -469,6 +469,11 @@ def more_routes(app: FastAPI, state: State, base: str, need: Any, page: Any) -> 
         need(request, "platform:site:read", "provider:site:read")
         return d.site_evidence(site_id)
 
+    @app.get("/api/v1/sites/{site_id}/links")
+    def site_links(request: Request, site_id: str) -> Any:
+        need(request, "platform:site:read", "provider:site:read")
+        return page(d.site_links())
+
     @app.get("/api/v1/sites/{site_id}/earnings")
     def site_earnings(request: Request, site_id: str) -> Any:
         need(request, "platform:settlement:read", "provider:earning:read")

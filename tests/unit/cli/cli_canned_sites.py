@@ -35,6 +35,16 @@ EARNED = {
 }  # fmt: skip
 
 
+LINK = {
+    "site_id": "site_other", "site_name": "西咸 Xixian", "direction": "to", "at": "2026-08-01T01:00:00Z", "tries": 5, "answered": 5,
+    "median_us": 14_250, "best_us": 13_900, "bound_us": 6_500, "refused": False, "note": None,
+}
+LINKS = [
+    LINK, LINK | {"direction": "from", "best_us": 5_000, "refused": True},
+    LINK | {"median_us": None, "best_us": None, "answered": 0, "note": "Connection refused"},
+]
+
+
 def site_answers(site: str, view: dict[str, Any], at: str) -> dict[str, Any]:
     where = f"/sites/{site}"
     token = {"id": "jtk_01k3x9t0qd6jv2m4c8w5r7n1ez", "hint": "m28r", "state": "used", "created_at": at, "created_by": "usr_1",
@@ -42,6 +52,7 @@ def site_answers(site: str, view: dict[str, Any], at: str) -> dict[str, Any]:
     condition = {"id": "cnd_1", "valid_from": at, "set_at": at, "set_by": "usr_1"}
     proof = {"site_id": site, "share_min_ppm": 800_000, "items": [EVIDENCE], "verification": None, "factors": []}
     return {
+        f"GET {where}/links": {"items": LINKS, "next_cursor": None},
         f"GET {where}/evidence": proof, f"POST {where}/pricing": view, f"POST {where}/windows": view | {"offer": NIGHTS},
         f"POST {where}/take-back": view | {"offer": TAKEN, "recall": RECALL}, f"POST {where}/offer-again": view,
         f"POST {where}/conditions": view, f"POST {where}/claims": view, f"POST {where}/revoke": view,
@@ -55,6 +66,7 @@ def site_answers(site: str, view: dict[str, Any], at: str) -> dict[str, Any]:
 
 def site_pages(site: str) -> dict[str, list[str]]:
     return {
+        "site-links": ["site", "links", site],
         "site-evidence": ["site", "evidence", site],
         "site-verify": ["site", "verify", site, "--accept", "--note", "seen"],
         "site-price": ["site", "price", site, CARD, "--by", "measured", "--reason", "slow"],

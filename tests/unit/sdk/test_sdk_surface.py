@@ -48,6 +48,7 @@ CALLS: dict[str, Callable[[Client], Any]] = {
     "POST /sites/x/verify": lambda c: c.verify_site("x"),
     "GET /sites/x/join-tokens": lambda c: c.join_tokens("x"),
     "DELETE /sites/x/join-tokens/x": lambda c: c.revoke_join_token("x", "x"),
+    "GET /sites/x/links": lambda c: c.site_links("x"),
     "GET /sites/x/evidence": lambda c: c.site_evidence("x"),
     "POST /sites/x/pricing": lambda c: c.price_site("x", "card", "measured", "r"),
     "GET /sites/x/conditions": lambda c: c.site_conditions("x"),
@@ -214,7 +215,7 @@ def test_the_surface_is_what_is_pinned_here() -> None:
         "platform", "price_books", "price_site", "projects", "publish_price_book", "quote", "register_model",
         "revoke_join_token", "revoke_key", "revoke_site", "set_site_claims", "set_site_conditions",
         "set_site_windows", "settle_invoice", "settlements", "sign_in", "sign_out", "sign_up", "site",
-        "site_conditions", "site_earnings", "site_evidence", "sites", "stop_deployment", "submit", "take_back",
+        "site_conditions", "site_earnings", "site_evidence", "site_links", "sites", "stop_deployment", "submit", "take_back",
         "top_up", "trace", "upload", "upload_folder", "verify_site", "wait", "wallet", "watch", "why", "workload",
         "workloads",
     ]  # fmt: skip

@@ -42,6 +42,8 @@ def set_conditions(
             if body.latitude_e6 is None and body.longitude_e6 is None:
                 place = supply.Place(city, found.latitude_e6, found.longitude_e6)
             found.city, found.latitude_e6, found.longitude_e6 = place.checked()
+        if body.echo_address is not None:
+            found.echo_address = supply.checked_echo_address(body.echo_address)
         terms = supply.Terms(body.pue_milli, body.tariff_ucny_per_kwh, body.valid_from)
         supply.set_terms(tx, found, terms)
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from zhisuan.api.calls import IdempotencyKey, change
 from zhisuan.api.paging import Cursor, Limit, paged
 from zhisuan.api.platform import platform_of
-from zhisuan.api.routes import site_evidence, site_money, site_terms, site_tokens
+from zhisuan.api.routes import site_evidence, site_links, site_money, site_terms, site_tokens
 from zhisuan.api.routes.wire_joining import registration_of
 from zhisuan.api.schemas import Body, PageOf, SiteInvited, SiteView
 from zhisuan.api.site_calls import Provider, Reader, Writer, seen_site, site_call
@@ -24,7 +24,7 @@ from zhisuan.supply.tables import Site
 from zhisuan.wire.joining import ClaimMessage, SiteRegistration
 
 router = APIRouter(tags=["sites"])
-for part in (site_tokens, site_terms, site_evidence, site_money):
+for part in (site_tokens, site_terms, site_evidence, site_links, site_money):
     router.include_router(part.router)
 
 
@@ -35,6 +35,7 @@ class NewSite(Body):
     city: str | None = Field(default=None, max_length=60)
     latitude_e6: int | None = Field(default=None, description="10⁻⁶ degrees; with a longitude")
     longitude_e6: int | None = None
+    echo_address: str | None = Field(default=None, max_length=260, description="host:port there that answers TCP connections")
     tariff_ucny_per_kwh: int | None = Field(default=None, description="What the provider pays for electricity")
     claims: list[ClaimBody] | None = Field(default=None, max_length=200, description="What the site is said to have")
 
@@ -42,7 +43,7 @@ class NewSite(Body):
         claims = None if self.claims is None else tuple(ClaimMessage(**c.model_dump()) for c in self.claims)
         said = SiteRegistration(
             city=self.city, latitude_e6=self.latitude_e6, longitude_e6=self.longitude_e6,
-            tariff_ucny_per_kwh=self.tariff_ucny_per_kwh, claims=claims,
+            echo_address=self.echo_address, tariff_ucny_per_kwh=self.tariff_ucny_per_kwh, claims=claims,
         )  # fmt: skip
         return registration_of(said)
 

@@ -65,7 +65,7 @@ def registration_of(said: SiteRegistration) -> supply.Registration:
         place = supply.Place(said.city, said.latitude_e6, said.longitude_e6)
     claims = None if said.claims is None else checked_claims(said.claims)
     terms = supply.Terms(pue_milli=said.pue_milli, tariff_ucny_per_kwh=said.tariff_ucny_per_kwh)
-    return supply.Registration(region=said.region, place=place, terms=terms, claims=claims)
+    return supply.Registration(said.region, place, terms, claims, said.echo_address)
 
 
 def checked_claims(claims: tuple[ClaimMessage, ...]) -> tuple[supply.Claim, ...]:

@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 
 from zhisuan.api.auth import SiteAgent
 from zhisuan.api.platform import Platform, platform_of
-from zhisuan.api.routes import wire_joining
+from zhisuan.api.routes import wire_joining, wire_links
 from zhisuan.base.db import Tx
 from zhisuan.base.errors import InvalidInput, NotFound
 from zhisuan.base.store import Incoming
@@ -42,6 +42,7 @@ from zhisuan.workload.tables import Blob
 
 router = APIRouter(tags=["wire: sites"])
 router.include_router(wire_joining.router)
+router.include_router(wire_links.router)
 Agent = Annotated[str, Depends(SiteAgent())]
 SEEN_EVERY = timedelta(seconds=5)
 ARTEFACT_BYTES_MAX = 64 * 1024**3

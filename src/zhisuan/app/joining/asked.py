@@ -38,6 +38,8 @@ class Asked:
     city: str | None = None
     latitude: str | None = None
     longitude: str | None = None
+    echo_address: str | None = None
+    link_networks: tuple[str, ...] = ()
     pue: str | None = None
     tariff: str | None = None
     claims: tuple[str, ...] = ()
@@ -51,7 +53,7 @@ class Asked:
 def registration_of(asked: Asked) -> SiteRegistration | None:
     """What the options say of the site; None when they say nothing. Raises ``InvalidInput`` with every wrong option."""
     problems: list[FieldProblem] = []
-    said: dict[str, Any] = {"region": asked.region, "city": asked.city}
+    said: dict[str, Any] = {"region": asked.region, "city": asked.city, "echo_address": asked.echo_address}
     for option, name, text, scale in (
         ("--latitude", "latitude_e6", asked.latitude, 6),
         ("--longitude", "longitude_e6", asked.longitude, 6),
@@ -123,7 +125,7 @@ def config_of(asked: Asked) -> AgentConfig:
     try:
         return AgentConfig.model_validate({
             "data_dir": asked.folder, "server_url": asked.url.rstrip("/"), "ca_file": asked.ca_file, "engine": engine,
-            "probe": {"enabled": asked.measure},
+            "link_networks": asked.link_networks, "probe": {"enabled": asked.measure},
         })  # fmt: skip
     except ValidationError as error:
         raise InvalidInput(

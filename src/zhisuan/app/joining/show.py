@@ -119,8 +119,8 @@ class Shown:
                 rows.append((Text("disk read", "磁盘读取"), f"{disk['read_megabytes_per_second']} MB/s"))
         if trip := report.get("round_trip"):
             rows.append((Text("round trip to the server", "到服务器的往返时延"), f"{trip['median_us'] / 1000:.1f} ms"))
-        unmeasured = Text("not measured (no address of one is known)", "未测量（没有其他站点的地址）")
-        rows.append((Text("round trip to other sites", "到其他站点的往返时延"), unmeasured.in_language(self._language)))
+        later = Text("measured by the running agent; see `zhisuan site links SITE`", "由运行中的代理测量；见 zhisuan site links SITE")
+        rows.append((Text("round trip to other sites", "到其他站点的往返时延"), later.in_language(self._language)))
         for name, value in rows:
             self._console.print(f"  {name.in_language(self._language)}: {escape(value)}")
 

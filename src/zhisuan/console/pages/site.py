@@ -7,6 +7,7 @@ from zhisuan.base.money import decimal_text
 from zhisuan.base.text import Text
 from zhisuan.console.client import Json
 from zhisuan.console.format import amount, count, du, memory, moment_zoned, share_ppm, tflops, tflops_of_milli
+from zhisuan.console.pages.site_links import links_card
 from zhisuan.console.pages.site_proof import access_card, earnings_card, evidence_card, flags_notice, use_card
 from zhisuan.console.pages.site_terms import ask_conditions, offer_card, place_text, tariff_text
 from zhisuan.console.parts import (
@@ -61,6 +62,7 @@ class _Page:
         self.proof: Found = {"items": [], "verification": None}
         self.tokens: Found = {"items": []}
         self.earned: Found = {}
+        self.links: Found = {"items": []}
         self.box = place()
 
     async def load(self) -> None:
@@ -69,6 +71,7 @@ class _Page:
         self.proof = await self.reader.api.get(f"{path}/evidence")
         self.tokens = await self.reader.api.get(f"{path}/join-tokens", limit=10)
         self.earned = await self.reader.api.get(f"{path}/earnings")
+        self.links = await self.reader.api.get(f"{path}/links")
 
     async def change(self, step: str, body: Json) -> bool:
         """Post to a step of this site and draw the page anew."""
@@ -115,6 +118,7 @@ class _Page:
             evidence_card(self.reader, self.proof, self.change)
             use_card(self.reader, found)
             self._nodes()
+            links_card(self.reader, found, self.links)
             earnings_card(self.reader, self.earned)
 
     def _facts(self) -> None:

@@ -60,6 +60,7 @@ from zhisuan.sdk.types.supply import (
     SiteCreated,
     SiteEarning,
     SiteEarnings,
+    SiteLink,
     TokenInfo,
     Use,
 )
@@ -150,6 +151,7 @@ __all__ = [
     "SiteCreated",
     "SiteEarning",
     "SiteEarnings",
+    "SiteLink",
     "StateEvent",
     "Station",
     "TenantOverview",

@@ -120,6 +120,7 @@ class Site(Answer):
     city: str | None = None
     latitude_e6: int | None = None
     longitude_e6: int | None = None
+    echo_address: str | None = None
     tariff_ucny_per_kwh: int | None = None
     clock_offset_ms: int | None = None
     credential_since: AwareDatetime | None = None
@@ -258,3 +259,20 @@ class Payout(Answer):
     reference: str
     amount_fen: int
     at: AwareDatetime
+
+
+class SiteLink(Answer):
+    """The way ``to`` or ``from`` another site, in microseconds. ``bound_us``: what light needs between the two places;
+    ``refused``: the measurement beats it."""
+
+    site_id: str
+    site_name: str
+    direction: str
+    at: AwareDatetime
+    tries: int
+    answered: int
+    median_us: int | None = None
+    best_us: int | None = None
+    bound_us: int | None = None
+    refused: bool = False
+    note: str | None = None
