@@ -1,6 +1,6 @@
 """Runs every measurement, one after the other, and writes build/bench.json.
 
-Usage: python -m bench [NAME …]   NAME of: launch rating overview gateway idle slurm ray scale
+Usage: python -m bench [NAME …]   NAME of: launch rating overview gateway idle slurm ray many scale data
 """
 
 import json
@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("launch", "rating", "overview", "gateway", "idle", "slurm", "ray", "scale")
+NAMES = ("launch", "rating", "overview", "gateway", "idle", "slurm", "ray", "many", "scale", "data")
 
 
 def main() -> int:

@@ -19,18 +19,22 @@ import sys
 import tempfile
 import time
 import uuid
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import psutil
+from psycopg.types.json import Jsonb
 from sqlalchemy import func, insert, select
 
+from zhisuan.api import launching
 from zhisuan.app.bootstrap import prepare
 from zhisuan.app.installation import Secrets
 from zhisuan.app.migrate import migrate
 from zhisuan.base.clock import SystemClock
-from zhisuan.base.db import Database
+from zhisuan.base.db import Database, Tx
 from zhisuan.base.ids import TimeOrderedIds
 from zhisuan.base.money import Money
 from zhisuan.base.postgres import EmbeddedPostgres
@@ -39,10 +43,12 @@ from zhisuan.execution.tables import Lease
 from zhisuan.ledger import service as ledger
 from zhisuan.supply import service as supply
 from zhisuan.supply.inventory import EngineRecord
-from zhisuan.supply.tables import Device, Node, Site
+from zhisuan.supply.tables import Site
 from zhisuan.tenancy import service as tenancy
 from zhisuan.testing.fleet import Fleet, SiteAccess
 from zhisuan.testing.servers import ServerProcess
+from zhisuan.usage.bulk import copy_rows
+from zhisuan.workload.reading.file import parse_workload
 from zhisuan.workload.tables import Workload
 
 NODES_A_SITE = 10
@@ -60,6 +66,8 @@ def _arguments() -> argparse.Namespace:
     options.add_argument("--devices", type=int, default=100, help="a site")
     options.add_argument("--rate", type=float, default=100.0, help="orders a second")
     options.add_argument("--seconds", type=float, default=60.0)
+    options.add_argument("--waiting", type=int, default=10_000, help="workloads that wait while a place is looked for")
+    options.add_argument("--idle", type=float, default=20.0, help="seconds in which sites only say that they are there")
     given = [] if sys.argv[0] == "-c" else sys.argv[1:]
     return options.parse_args(given)
 
@@ -77,7 +85,10 @@ def measure(wanted: argparse.Namespace) -> dict[str, Any]:
             server = ServerProcess(url, folder, data=folder / "data")
             server.start()
             found = run(wanted, server, key, access, postgres_pid(folder / "postgres"))
-            return found | progress(url, found["seconds"])
+            found |= progress(url, found["seconds"])
+            server.kill()
+            server = None
+            return found | {"waiting": waiting(url, wanted.waiting)}
         finally:
             if server is not None:
                 server.kill()
@@ -109,44 +120,37 @@ def fill(url: str, sites: int, devices: int) -> tuple[str, list[SiteAccess]]:
                 site.engine, site.state = ENGINE.as_dict(), "open"
                 access.append(SiteAccess(site.id, credential))
             tx.session.flush()
-            for one in access[first:]:
-                _equip(tx, one.site_id, devices)
+            _equip(tx, [one.site_id for one in access[first:]], devices)
     database.close()
     return tenant.key.secret, access
 
 
-def _equip(tx: Any, site_id: str, devices: int) -> None:
-    nodes, rows = [], []
-    for n in range(NODES_A_SITE):
-        node_id = tx.ids.new("node")
-        nodes.append({
-            "id": node_id, "site_id": site_id, "hostname": f"host{n}", "facts": {}, "boot_id": "b", "present": True,
-            "updated_at": tx.now,
-        })  # fmt: skip
-        kinds = [("cpu", "cpu", "cpu-core", 128_000), ("memory", "memory", None, 1 << 20)]
-        kinds += [
-            (f"gpu{i}", "accelerator", "nvidia-a100-sxm4-80g", 1000) for i in range(max(0, devices // NODES_A_SITE - 2))
-        ]
-        rows += [
-            {
-                "id": tx.ids.new("dev"),
-                "node_id": node_id,
-                "key": key,
-                "kind": kind,
-                "class_id": class_id,
-                "name": key,
-                "capacity": capacity,
-                "reported_capacity": capacity,
-                "allocated": 0,
-                "memory_mib": None,
-                "health": "ok",
-                "note": None,
-                "present": True,
-            }
-            for key, kind, class_id, capacity in kinds
-        ]
-    tx.session.execute(insert(Node), nodes)
-    tx.session.execute(insert(Device), rows)
+NODE_COLUMNS = {
+    "id": "text", "site_id": "text", "hostname": "text", "facts": "jsonb", "boot_id": "text", "present": "bool",
+    "updated_at": "timestamptz",
+}  # fmt: skip
+DEVICE_COLUMNS = {
+    "id": "text", "node_id": "text", "key": "text", "kind": "text", "class_id": "text", "name": "text", "capacity": "int8",
+    "reported_capacity": "int8", "allocated": "int8", "memory_mib": "int8", "health": "text", "note": "text", "present": "bool",
+}  # fmt: skip
+
+
+def _equip(tx: Tx, site_ids: list[str], devices: int) -> None:
+    kinds = [("cpu", "cpu", "cpu-core", 128_000), ("memory", "memory", None, 1 << 20)]
+    cards = max(0, devices // NODES_A_SITE - 2)
+    kinds += [(f"gpu{i}", "accelerator", "nvidia-a100-sxm4-80g", 1000) for i in range(cards)]
+    nodes = [
+        (tx.ids.new("node"), site_id, f"host{n}", Jsonb({}), "b", True, tx.now)
+        for site_id in site_ids
+        for n in range(NODES_A_SITE)
+    ]
+    copy_rows(tx.session, "supply_node", NODE_COLUMNS, nodes)
+    rows = (
+        (tx.ids.new("dev"), node[0], key, kind, class_id, key, capacity, capacity, 0, None, "ok", None, True)
+        for node in nodes
+        for key, kind, class_id, capacity in kinds
+    )
+    copy_rows(tx.session, "supply_device", DEVICE_COLUMNS, rows)
 
 
 def postgres_pid(folder: Path) -> int:
@@ -182,11 +186,18 @@ def run(
     time.sleep(min(15.0, len(access) / 50) + 8)
     watched = {"server": server.pid, "database": database}
     before = {name: _cpu_seconds(pid) for name, pid in watched.items()}
+    time.sleep(wanted.idle)
+    idle = {
+        f"{name}_cpu_cores": round((_cpu_seconds(pid) - before[name]) / wanted.idle, 3) for name, pid in watched.items()
+    } | {"seconds": wanted.idle}
+    before = {name: _cpu_seconds(pid) for name, pid in watched.items()}
     here.send("begin")
     began = time.monotonic()
     orders = asyncio.run(_order(url, key, wanted.rate, wanted.seconds))
     took = time.monotonic() - began
-    used = {name: round((_cpu_seconds(pid) - before[name]) / took, 2) for name, pid in watched.items()}
+    spent = {name: _cpu_seconds(pid) - before[name] for name, pid in watched.items()}
+    used = {name: round(seconds / took, 2) for name, seconds in spent.items()}
+    each = {name: round(1000 * seconds / max(1, orders["answered"]), 1) for name, seconds in spent.items()}
     memory = {name: _memory_mib(pid) for name, pid in watched.items()}
     fleet = here.recv() if here.poll(30) else {}
     agents.terminate()
@@ -194,7 +205,8 @@ def run(
     return {
         "what": "one server and its PostgreSQL under simulated sites and a stream of orders",
         "sites": wanted.sites, "devices": wanted.sites * wanted.devices, "orders_a_second_wanted": wanted.rate,
-        "seconds": round(took, 1), "cores_of_machine": os.cpu_count(), "api": orders, "cpu_cores": used, "memory_mib": memory,
+        "seconds": round(took, 1), "cores_of_machine": os.cpu_count(), "load_average": os.getloadavg()[0],
+        "api": orders, "cpu_cores": used, "cpu_ms_an_admission": each, "idle": idle, "memory_mib": memory,
         "agents": fleet,
     }  # fmt: skip
 
@@ -277,6 +289,35 @@ def _memory_mib(pid: int) -> int:
         except psutil.NoSuchProcess:
             continue
     return total >> 20
+
+
+def waiting(url: str, count: int) -> dict[str, Any]:
+    """What one pass of the placement step costs with ``count`` workloads that wait, of twenty different needs that no node has free:
+    CPU of this process, which reads the whole snapshot and all specifications in the first pass."""
+    clock = SystemClock()
+    database = Database(url, clock, TimeOrderedIds(clock))
+    spec = parse_workload(FILE)
+    with database.begin("bench") as tx:
+        org_id, quote_id = tx.session.execute(select(Workload.org_id, Workload.quote_id).limit(1)).one()
+        rows = [
+            {
+                "id": tx.ids.new("job"), "org_id": org_id, "project_id": "prj", "kind": "job", "name": "waits", "state": "pending",
+                "spec": replace(spec, cpus_milli=1000 * (1 + n % 20), accelerators=(("A100", 9),)).as_dict(), "file": FILE,
+                "quote_id": quote_id, "created_by": "bench", "created_at": tx.now, "attempts": 0, "restarts_left": 0,
+            }
+            for n in range(count)
+        ]  # fmt: skip
+        tx.session.execute(insert(Workload), rows)
+    passes = []
+    for _ in range(3):
+        began, cpu = time.monotonic(), time.process_time()
+        with database.begin("bench") as tx:
+            launching.placeable(tx, timedelta(days=1))
+        passes.append({
+            "cpu_ms": round(1000 * (time.process_time() - cpu), 1), "wall_ms": round(1000 * (time.monotonic() - began), 1)
+        })  # fmt: skip
+    database.close()
+    return {"workloads": count, "needs": 20, "passes": passes}
 
 
 def progress(url: str, seconds: float) -> dict[str, Any]:

@@ -79,10 +79,7 @@ def driven_start(harness: Harness, lease_id: str) -> float:
 
 def throughput(cluster: SlurmCluster, harnesses: dict[str, Harness], jobs: int) -> dict[str, object]:
     result: dict[str, object] = {"jobs": jobs}
-    began = time.monotonic()
-    job = sbatch(cluster, "--output=/dev/null", f"--array=1-{jobs}", "--wrap=true")
-    wait(lambda: "" if cluster.call("squeue", "-h", "-r", "-j", job, "-o", "%T") else "over", pause=0.1)
-    raw = jobs / (time.monotonic() - began)
+    raw = array_per_second(cluster, jobs)
     result["sbatch_array_per_second"] = round(raw, 1)
     for name, harness in harnesses.items():
         driven = driven_throughput(harness, jobs)
@@ -90,6 +87,13 @@ def throughput(cluster: SlurmCluster, harnesses: dict[str, Harness], jobs: int) 
         result[f"{name}_of_array"] = round(driven / raw, 2)
     result["target_of_array"] = 0.8
     return result
+
+
+def array_per_second(cluster: SlurmCluster, jobs: int) -> float:
+    began = time.monotonic()
+    job = sbatch(cluster, "--output=/dev/null", f"--array=1-{jobs}", "--wrap=true")
+    wait(lambda: "" if cluster.call("squeue", "-h", "-r", "-j", job, "-o", "%T") else "over", pause=0.1)
+    return jobs / (time.monotonic() - began)
 
 
 def driven_throughput(harness: Harness, jobs: int) -> float:

@@ -17,6 +17,7 @@ from zhisuan.base.settings import Settings
 from zhisuan.catalog.device_classes import load_device_classes
 from zhisuan.cli.reference import render_reference
 from zhisuan.tenancy.roles import PERMISSIONS, Role
+from zhisuan.workload.reading import refused
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference"
@@ -72,6 +73,23 @@ def roles_page() -> str:
     return "\n".join(["# Roles and permissions", "", head, "| --- |" + " --- |" * len(Role), *rows, ""])
 
 
+def skypilot_page() -> str:
+    lines = [
+        "# Fields of SkyPilot that are refused", "",
+        "A [workload file](workload-file.md) is written as SkyPilot's task YAML. These of its fields are about one cloud, or not there",
+        "yet; a file that has one is refused with the field's name and this reason. Nothing is ignored silently.", "",
+    ]  # fmt: skip
+    mounts = {"{target: {source, store, mode …}}": refused.MOUNTS_REFUSED["storage"], "{target: s3://…}": refused.MOUNTS_REFUSED["url"]}
+    for title, fields in (
+        ("Top level", {**refused.TOP_REFUSED, "workdir: {url, ref}": refused.GIT_REFUSED}), ("resources", refused.RESOURCES_REFUSED),
+        ("service", refused.SERVICE_REFUSED), ("service.readiness_probe", refused.PROBE_REFUSED), ("file_mounts", mounts),
+    ):  # fmt: skip
+        lines += [f"## {title}", "", "| field | why, and what to use instead | 原因与替代 |", "| --- | --- | --- |"]
+        lines += [f"| `{name}` | {text.en} | {text.zh} |" for name, text in fields.items()]
+        lines.append("")
+    return "\n".join(lines)
+
+
 def settings_page() -> str:
     rows = [
         f"| `ZHISUAN_{name.upper()}` | {'' if field.default is None or field.is_required() or field.default_factory else f'`{field.default}`'} | {field.description} |"
@@ -117,6 +135,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "api.md": MADE + api_page(),
         REFERENCE / "cli.md": MADE + render_reference(),
         REFERENCE / "roles.md": MADE + roles_page(),
+        REFERENCE / "skypilot-fields.md": MADE + skypilot_page(),
         REFERENCE / "settings.md": MADE + settings_page(),
         REFERENCE / "device-classes.md": MADE + classes_page(),
         REFERENCE / "imports.md": MADE + imports_page(),

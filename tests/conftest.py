@@ -5,10 +5,13 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from argon2 import PasswordHasher
 from hypothesis import HealthCheck, settings
 
+from zhisuan.base import secrets
 from zhisuan.base.clock import ManualClock
 from zhisuan.base.db import Database
 from zhisuan.testing.database import START, TestServer
@@ -24,6 +27,14 @@ settings.register_profile(
     "zhisuan", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 settings.load_profile("zhisuan")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_passwords() -> Iterator[None]:
+    """Passwords are dear to hash so that they are dear to guess; of the tests' people everybody knows them. Processes of their
+    own hash as always."""
+    with mock.patch.object(secrets, "_HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)):
+        yield
 
 
 @pytest.fixture(scope="session")

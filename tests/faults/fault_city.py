@@ -13,12 +13,22 @@ from zhisuan.base.money import Money
 from zhisuan.ledger import service as ledger
 from zhisuan.tenancy import service as tenancy
 from zhisuan.testing.city import City, Scenario
-from zhisuan.testing.city.checks import all_problems, capacity
+from zhisuan.testing.city.checks import all_problems, capacity, ready
 from zhisuan.testing.city.city import Outcome, People
 from zhisuan.testing.city.loop import virtual_loop
 from zhisuan.testing.database import START, TestServer
 
-PERIODS = {"place": 6.0, "rate": 40.0, "credit": 60.0, "stop": 45.0, "silences": 50.0, "lose": 20.0}
+PERIODS = {
+    "place": 10.0,
+    "rate": 35.0,
+    "credit": 60.0,
+    "stop": 75.0,
+    "silences": 75.0,
+    "lose": 25.0,
+    "recalls": 15.0,
+    "output": 45.0,
+    "heard": 2.0,
+}
 STEPS_RUN = tuple((s.name, PERIODS.get(s.name, s.every_seconds), s.run) for s in STEPS if s.name in PERIODS)
 TEMPLATE = "template_city"
 
@@ -55,7 +65,7 @@ def play(scenario: Scenario, postgres: TestServer, people: People, folder: Path)
 
         def inspect(city: City) -> list[str]:
             with city.database.begin() as tx:
-                return capacity(tx)
+                return capacity(tx) + ready(tx, city.runs, city.loop.time())
 
         city = City(
             scenario, url=fresh.url, people=people, folder=folder, start=START, loop=loop, steps=STEPS_RUN, inspect=inspect,

@@ -16,8 +16,8 @@ from zhisuan.testing.city.city import People
 from zhisuan.testing.database import TestServer
 
 BLOCK = 10
-FAST = range(3)
-SLOW = range(3, int(os.environ.get("ZHISUAN_FAULT_BLOCKS", "6")))
+FAST = range(1)
+SLOW = range(1, int(os.environ.get("ZHISUAN_FAULT_BLOCKS", "30")))
 
 
 @pytest.mark.parametrize("block", [*FAST, *(pytest.param(b, marks=pytest.mark.slow) for b in SLOW)])

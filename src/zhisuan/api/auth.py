@@ -65,7 +65,7 @@ class SiteAgent(Rule):
 
     def __call__(self, request: Request) -> str:
         with platform_of(request).database.begin() as tx:
-            return supply.site_of_credential(tx, bearer(request)).id
+            return supply.site_id_of_credential(tx, bearer(request))
 
 
 class Gateway(Rule):

@@ -9,18 +9,28 @@ from zhisuan.api.routes import (
     account,
     billing,
     catalog,
+    engine_accounts,
     models,
     overview,
     sites,
+    templates,
     trace,
+    uploads,
+    volumes,
     wallet,
     wire_gateway,
     wire_site,
+    workload_pauses,
     workloads,
+    workspaces,
 )
 from zhisuan.wire import PREFIX
 
-ROUTERS = (account, sites, catalog, wallet, workloads, models, billing, trace, overview)
+ROUTERS = (
+    workloads, account, sites, engine_accounts, catalog, wallet, workload_pauses, workspaces, templates, models, billing, trace,
+    overview, uploads, volumes,
+)  # fmt: skip
+"""Routes are tried in this order, so those that are called most come first."""
 
 
 def add_api(app: FastAPI, platform: Platform) -> FastAPI:
@@ -37,8 +47,8 @@ def add_routes(app: FastAPI) -> FastAPI:
     wire = APIRouter(prefix=PREFIX, include_in_schema=False)
     wire.include_router(wire_site.router)
     wire.include_router(wire_gateway.router)
-    app.include_router(api)
     app.include_router(wire)
+    app.include_router(api)
     return app
 
 

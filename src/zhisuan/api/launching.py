@@ -1,30 +1,36 @@
 """Launching and placing: the steps that take several packages, in one transaction."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import select
 
+from zhisuan.api import pinning, spot
+from zhisuan.api.pricing import dearest_shape, shape_of
 from zhisuan.base.db import Tx
 from zhisuan.base.errors import CannotFit, FieldProblem, InvalidInput
+from zhisuan.base.money import cost_ucny
 from zhisuan.base.text import Text
 from zhisuan.catalog import service as catalog
 from zhisuan.catalog.device_classes import load_device_classes
 from zhisuan.catalog.price_book import PriceBook
-from zhisuan.catalog.rules import ShapeItem
+from zhisuan.catalog.tables import Quote
 from zhisuan.execution import service as execution
+from zhisuan.execution.live import LiveSnapshot
 from zhisuan.execution.placing import Placed, place
-from zhisuan.execution.snapshot import class_facts, take_snapshot
+from zhisuan.execution.snapshot import class_facts
 from zhisuan.ledger import service as ledger
-from zhisuan.placement.rules import class_ids_named, plan
-from zhisuan.placement.types import Candidate, ClassFacts, Need, Plan, Snapshot
+from zhisuan.placement.alternatives import Wish, plan_wish, unknown_sites
+from zhisuan.placement.rules import class_ids_named
+from zhisuan.placement.types import ClassFacts, Need, Plan, Snapshot
 from zhisuan.workload import service as workloads
 from zhisuan.workload.spec import WorkloadSpec
 from zhisuan.workload.tables import Workload
 
 FUNDED_SECONDS = 60
-LOOKED_AT_ONCE = 2000
+SECONDS_PER_HOUR = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,31 +42,37 @@ class Market:
     classes: tuple[ClassFacts, ...]
 
 
+class _Classes:
+    """The facts of the classes under the book that they were last asked for."""
+
+    def __init__(self) -> None:
+        self._last: tuple[PriceBook, tuple[ClassFacts, ...]] | None = None
+
+    def under(self, book: PriceBook) -> tuple[ClassFacts, ...]:
+        last = self._last
+        if last is not None and last[0] is book:
+            return last[1]
+        rates = book.device_rates
+        rows = ((c.class_id, c.model, rates.get(c.class_id), c.power_watts_rated) for c in load_device_classes())
+        facts = class_facts(rows)
+        self._last = (book, facts)
+        return facts
+
+
 def market_of(tx: Tx) -> Market:
-    version, book = catalog.price_book_in_force(tx.session, tx.now)
-    rates = book.device_rates
-    rows = ((c.class_id, c.model, rates.get(c.class_id), c.power_watts_rated) for c in load_device_classes())
-    return Market(version, book, class_facts(rows))
+    version, book = tx.memory.of(catalog.Books).in_force(tx)
+    return Market(version, book, tx.memory.of(_Classes).under(book))
 
 
 def need_of(spec: WorkloadSpec) -> Need:
     return Need(spec.cpus_milli, spec.memory_mib, spec.accelerators, spec.num_nodes)
 
 
-def snapshot_of(tx: Tx, market: Market, ttl: timedelta) -> Snapshot:
-    return take_snapshot(
-        tx,
-        classes=market.classes,
-        price_e8_per_du=market.book.on_demand_price_e8_per_du,
-        cpu_with_accelerator_free=market.book.cpu_with_accelerator_free,
-        ttl=ttl,
-    )
-
-
-def checked_plan(snapshot: Snapshot, spec: WorkloadSpec) -> Plan:
-    """The plan of a new workload. Raises ``CannotFit`` when no site could ever run it, naming what is missing."""
+def _require_known(snapshot: Snapshot, wish: Wish) -> None:
+    """A name that nothing has is a slip of the pen, and would wait for ever. Raises ``InvalidInput``."""
     classes = {c.class_id: c for c in snapshot.classes}
-    unknown = [name for name, _ in spec.accelerators if not class_ids_named(name, classes)]
+    names = dict.fromkeys(name for need in wish.needs for name, _ in need.accelerators)
+    unknown = [name for name in names if not class_ids_named(name, classes)]
     if unknown:
         raise InvalidInput(
             Text(f"There is no device class called {unknown[0]}.", f"没有名为 {unknown[0]} 的设备型号。"),
@@ -74,7 +86,45 @@ def checked_plan(snapshot: Snapshot, spec: WorkloadSpec) -> Plan:
                 for n in unknown
             ],
         )
-    made = plan(snapshot, need_of(spec))
+    fields = (("sites", wish.sites), ("standby", wish.standby), ("avoid_sites", wish.avoid_sites))
+    problems = [
+        FieldProblem(f"zhisuan.{field}", Text(f"there is no site {name}", f"没有站点 {name}"))
+        for field, named in fields
+        for name in unknown_sites(snapshot, named)
+    ]
+    if problems:
+        raise InvalidInput(
+            Text("The file names a site that there is not.", "文件中指定了不存在的站点。"),
+            Text("Write a site's id, or its name as a quote shows it.", "请填写站点编号，或报价中显示的站点名称。"),
+            code="unknown_site",
+            problems=problems,
+        )
+
+
+def snapshot_of(tx: Tx, market: Market, ttl: timedelta, *, spot: bool = False) -> Snapshot:
+    return tx.memory.of(LiveSnapshot).take(
+        tx,
+        classes=market.classes,
+        price_e8_per_du=market.book.price_e8_per_du(spot=spot),
+        cpu_with_accelerator_free=market.book.cpu_with_accelerator_free,
+        ttl=ttl,
+    )
+
+
+def wish_of(spec: WorkloadSpec) -> Wish:
+    """What placement is asked for: the alternatives of the file, and its wishes about sites."""
+    need, where = need_of(spec), spec.where
+    needs = tuple(
+        replace(need, cpus_milli=a.cpus_milli, memory_mib=a.memory_mib, accelerators=a.accelerators)
+        for a in spec.alternatives
+    )
+    return Wish(needs or (need,), spec.ordered, where.sites, where.standby, where.avoid_sites, where.regions)
+
+
+def checked_plan(snapshot: Snapshot, wish: Wish) -> Plan:
+    """The plan of a new workload. Raises ``CannotFit`` when no site could ever run it, naming what is missing."""
+    _require_known(snapshot, wish)
+    made = plan_wish(snapshot, wish)
     if not made.could_ever_fit:
         raise CannotFit(
             Text(f"No site could ever run this. {made.reason.en}", f"没有站点能够运行该工作负载。{made.reason.zh}"),
@@ -87,36 +137,21 @@ def checked_plan(snapshot: Snapshot, spec: WorkloadSpec) -> Plan:
     return made
 
 
-def shape_for(made: Plan, spec: WorkloadSpec, market: Market) -> tuple[ShapeItem, ...]:
-    """What is priced: the shares of the best candidate; while none is free, the cheapest class that has the name."""
-    if made.chosen is not None:
-        return _shape_of(made.chosen)
-    classes = {c.class_id: c for c in market.classes}
-    items = [ShapeItem(class_id="cpu-core", kind="cpu", amount=spec.cpus_milli * spec.num_nodes)]
-    for name, count in spec.accelerators:
-        named = [classes[i] for i in class_ids_named(name, classes)]
-        rated = [(c.rate_udu_per_hour, c.class_id) for c in named if c.rate_udu_per_hour is not None]
-        items.append(ShapeItem(class_id=min(rated)[1], kind="accelerator", amount=count * 1000 * spec.num_nodes))
-    return tuple(items)
-
-
-def _shape_of(candidate: Candidate) -> tuple[ShapeItem, ...]:
-    return tuple(
-        ShapeItem(s.class_id, "cpu" if s.kind == "cpu" else "accelerator", s.amount, s.factor_ppm)
-        for s in candidate.shares
-        if s.kind != "memory"
-    )
-
-
-def _place_at_its_price(tx: Tx, workload: Workload, made: Plan) -> Placed:
+def _place_at_its_price(tx: Tx, workload: Workload, made: Plan, quoted: Quote) -> Placed:
     """Place it; a place whose devices are worth less than what was quoted is charged at a quote of its own, never at a higher
-    one than the tenant has seen."""
+    one than the tenant has seen, also where prices have risen since. With alternatives the quote stays what it was: the most that
+    any of them comes to."""
     placed = place(tx, workload, made)
-    if placed.lease is not None and placed.candidate is not None:
-        quoted = catalog.get_quote(tx.session, workload.quote_id)
-        if placed.lease.rate_udu_per_hour < quoted.rate_udu_per_hour:
-            quote = catalog.make_quote(tx, workload.org_id, _shape_of(placed.candidate))
-            workload.quote_id = placed.lease.quote_id = quote.id
+    if placed.lease is None or placed.candidate is None or placed.lease.rate_udu_per_hour >= quoted.rate_udu_per_hour:
+        return placed
+    on_spot = WorkloadSpec.from_dict(workload.spec).survival.spot
+    shape = shape_of(placed.candidate)
+    most = cost_ucny(quoted.rate_udu_per_hour, quoted.price_e8_per_du)
+    if catalog.estimate(tx.session, tx.now, shape, SECONDS_PER_HOUR, spot=on_spot).cost_ucny <= most:
+        quote = catalog.make_quote(tx, workload.org_id, shape, spot=on_spot)
+        placed.lease.quote_id = quote.id
+        if not workload.spec.get("alternatives"):
+            workload.quote_id = quote.id
     return placed
 
 
@@ -131,52 +166,105 @@ def launch(
     ttl: timedelta,
     workdir_blob: str | None,
     mount_blobs: dict[str, str],
+    mount_files: Sequence[str] = (),
 ) -> tuple[Workload, Placed]:
-    """Price, check the purse, record and place a workload; all of it or nothing."""
+    """Price, check the purse, record and place a workload; all of it or nothing. ``mount_files``: the targets that are one file."""
+    _check_stop_time(tx, spec)
+    pinned = pinning.pin(tx, org_id, spec)
     market = market_of(tx)
-    made = checked_plan(snapshot_of(tx, market, ttl), spec)
-    quote = catalog.make_quote(tx, org_id, shape_for(made, spec, market))
+    wish = wish_of(spec)
+    snapshot = snapshot_of(tx, market, ttl, spot=spec.survival.spot)
+    made = checked_plan(snapshot, wish)
+    shape = dearest_shape(made, wish, market.book, market.classes)
+    quote = catalog.make_quote(tx, org_id, shape, spot=spec.survival.spot, at=(market.version, market.book))
     ledger.require_funds(tx, org_id, quote.rate_udu_per_hour, quote.price_e8_per_du, FUNDED_SECONDS)
-    stored: dict[str, Any] = spec.as_dict() | {"workdir_blob": workdir_blob, "mount_blobs": mount_blobs}
+    stored: dict[str, Any] = spec.as_dict() | {
+        "workdir_blob": workdir_blob, "mount_blobs": mount_blobs, "mount_files": list(mount_files),
+        "pinned_volumes": pinning.messages(pinned),
+    }  # fmt: skip
     workload = workloads.create(
         tx, org_id=org_id, project_id=project_id, spec=spec, file=file, quote_id=quote.id, by=by, stored=stored
     )
-    return workload, _place_at_its_price(tx, workload, made)
+    pinning.record(tx, workload.id, pinned)
+    return workload, _place_at_its_price(tx, workload, _allowed(tx, snapshot, made, spec), quote)
 
 
-def placeable(tx: Tx, ttl: timedelta) -> list[str]:
-    """Waiting workloads that would find a place now, oldest first: one snapshot for all, nothing is locked or taken."""
-    waiting = tx.session.execute(
-        select(Workload.id, Workload.spec)
-        .where(Workload.state == "pending")
-        .order_by(Workload.id)
-        .limit(LOOKED_AT_ONCE)
-    ).all()
+def _check_stop_time(tx: Tx, spec: WorkloadSpec) -> None:
+    at = spec.survival.stop_time
+    if at is not None and at <= tx.now:
+        raise InvalidInput(
+            Text(f"The work was to stop at {at.isoformat()}, which has passed.", f"停止时间 {at.isoformat()} 已过。"),
+            Text("Give a time that lies ahead, or leave stop_at out.", "请填写将来的时间，或去掉 stop_at。"),
+            code="stop_at_passed",
+            problems=[FieldProblem("zhisuan.stop_at", Text("must lie ahead", "须晚于当前时间"))],
+        )
+
+
+def _allowed(tx: Tx, snapshot: Snapshot, made: Plan, spec: WorkloadSpec) -> Plan:
+    return spot.hold_back(tx, snapshot, made, wish_of_workload) if spec.survival.spot else made
+
+
+def wish_of_workload(workload: Workload) -> Wish:
+    return wish_of(WorkloadSpec.from_dict(workload.spec))
+
+
+class Waiting:
+    """What waiting workloads wish for, by id, and whether it is spot, as far as a process has read it: a specification never
+    changes."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[bool, Wish]] = {}
+
+    def now(self, tx: Tx) -> dict[str, Wish]:
+        """Of all that wait: those on demand before spot, each oldest first."""
+        pending = select(Workload.id).where(Workload.state == "pending")
+        ids = tx.session.scalars(pending.order_by(Workload.id)).all()
+        known = self._known
+        new = [ident for ident in ids if ident not in known]
+        rows = tx.session.execute(select(Workload.id, Workload.spec).where(Workload.id.in_(new))).all() if new else []
+        specs = {ident: WorkloadSpec.from_dict(spec) for ident, spec in rows}
+        read = {ident: (spec.survival.spot, wish_of(spec)) for ident, spec in specs.items()}
+        self._known = {ident: known.get(ident) or read[ident] for ident in ids}
+        ordered = sorted(self._known.items(), key=lambda one: (one[1][0], one[0]))
+        return {ident: wish for ident, (_, wish) in ordered}
+
+
+def placeable(tx: Tx, ttl: timedelta) -> dict[str, Wish]:
+    """Waiting workloads that would find a place now with what they wish for, those on demand before spot, oldest first: one snapshot
+    for all, each wish is planned once, nothing is locked or taken."""
+    waiting = tx.memory.of(Waiting).now(tx)
     if not waiting:
-        return []
+        return {}
     snapshot = snapshot_of(tx, market_of(tx), ttl)
-    fits: dict[Need, bool] = {}
-    found = []
-    for workload_id, spec in waiting:
-        need = need_of(WorkloadSpec.from_dict(spec))
-        if need not in fits:
-            fits[need] = plan(snapshot, need).chosen is not None
-        if fits[need]:
-            found.append(workload_id)
-    return found
+    fits = {wish: plan_wish(snapshot, wish).chosen is not None for wish in dict.fromkeys(waiting.values())}
+    return {workload_id: wish for workload_id, wish in waiting.items() if fits[wish]}
 
 
-def place_waiting(tx: Tx, workload_id: str, ttl: timedelta) -> bool:
-    """Place one workload if it still waits, nobody else is at it, and there is a place."""
+def place_waiting(tx: Tx, workload_id: str, ttl: timedelta) -> bool | None:
+    """Place one workload if it still waits and nobody else is at it (else None); False when there is no place for it."""
     workload = tx.session.scalar(
         select(Workload)
         .where(Workload.id == workload_id, Workload.state == "pending")
         .with_for_update(skip_locked=True)
     )
     if workload is None:
+        return None
+    spec = WorkloadSpec.from_dict(workload.spec)
+    snapshot = snapshot_of(tx, market_of(tx), ttl, spot=spec.survival.spot)
+    made = _allowed(tx, snapshot, plan_wish(snapshot, wish_of(spec)), spec)
+    if made.chosen is None:
         return False
-    made = plan(snapshot_of(tx, market_of(tx), ttl), need_of(WorkloadSpec.from_dict(workload.spec)))
-    return made.chosen is not None and _place_at_its_price(tx, workload, made).lease is not None
+    return _place_at_its_price(tx, workload, made, catalog.get_quote(tx.session, workload.quote_id)).lease is not None
+
+
+def in_need_of_room(tx: Tx, ttl: timedelta) -> list[str]:
+    """Waiting workloads on demand for which spot work could make way; see ``spot``."""
+    return spot.in_need_of_room(tx, lambda: snapshot_of(tx, market_of(tx), ttl), wish_of_workload)
+
+
+def make_room(tx: Tx, workload_id: str, ttl: timedelta) -> bool:
+    """Let spot work make way for one that waits on demand; see ``spot``."""
+    return spot.make_room(tx, workload_id, snapshot_of(tx, market_of(tx), ttl), wish_of_workload)
 
 
 def unfunded(tx: Tx) -> list[str]:

@@ -9,6 +9,8 @@ from zhisuan.base.db import Database
 from zhisuan.base.notify import Hub
 from zhisuan.base.settings import Settings
 from zhisuan.base.store import Store
+from zhisuan.base.vault import Vault
+from zhisuan.wire.workspaces import workspace_address
 
 
 @dataclass(slots=True)
@@ -21,6 +23,11 @@ class Platform:
     store: Store
     server_url: str
     gateway_url: str
+    vault: Vault
+
+    def workspace_address(self, workload_id: str) -> str | None:
+        """Where a browser finds a workspace; None where workspaces have no host names of their own."""
+        return workspace_address(self.settings.workspace_url, self.gateway_url, workload_id)
 
     @property
     def site_ttl(self) -> timedelta:

@@ -1,16 +1,19 @@
 """Errors as problem documents (RFC 9457), in the reader's language."""
 
+import errno
 import logging
 from http import HTTPStatus
 from typing import Any
 
+import psycopg
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DataError, OperationalError
+from psycopg import errors as postgres
+from sqlalchemy.exc import DataError, DBAPIError, InternalError, OperationalError
 from starlette.exceptions import HTTPException
 
-from zhisuan.base.errors import FieldProblem, InvalidInput, Unavailable, ZhisuanError
+from zhisuan.base.errors import FieldProblem, InvalidInput, StorageFull, Unavailable, ZhisuanError
 from zhisuan.base.text import Text
 
 log = logging.getLogger(__name__)
@@ -47,6 +50,11 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(DataError, _bad_text)
     app.add_exception_handler(OperationalError, _database_away)
+    app.add_exception_handler(InternalError, _database_read_only)
+    # What goes past SQLAlchemy, such as COPY, raises the driver's own.
+    app.add_exception_handler(psycopg.OperationalError, _database_away)
+    app.add_exception_handler(psycopg.InternalError, _database_read_only)
+    app.add_exception_handler(OSError, _disk)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -129,12 +137,53 @@ async def _bad_text(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _database_away(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(_of_driver(error), postgres.DiskFull):
+        return _full(request, error)
     log.error("the database is away: %s", str(error).splitlines()[0])
     return _answer(
         request,
         Unavailable(
             Text("The database does not answer just now.", "数据库暂时无法访问。"),
             Text("Try again in a moment; nothing was changed.", "请稍后重试；本次请求未产生任何变更。"),
+        ),
+    )
+
+
+def _of_driver(error: Exception) -> BaseException | None:
+    return error.orig if isinstance(error, DBAPIError) else error
+
+
+async def _database_read_only(request: Request, error: Exception) -> JSONResponse:
+    """A standby that has not become the primary yet, or a database that its operator has closed for writing."""
+    if not isinstance(_of_driver(error), postgres.ReadOnlySqlTransaction):
+        return await _unexpected(request, error)
+    log.error("the database takes no changes: %s", str(error).splitlines()[0])
+    return _answer(
+        request,
+        Unavailable(
+            Text("The database takes no changes just now.", "数据库当前为只读，无法写入。"),
+            Text("Try again in a moment; nothing was changed.", "请稍后重试；本次请求未产生任何变更。"),
+            code="database_read_only",
+        ),
+    )
+
+
+async def _disk(request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _full(request, error)
+    return await _unexpected(request, error)
+
+
+def _full(request: Request, error: Exception) -> JSONResponse:
+    log.error("there is no room left: %s", str(error).splitlines()[0])
+    return _answer(
+        request,
+        StorageFull(
+            Text("The platform has no room left to keep this.", "平台存储空间不足，无法保存。"),
+            Text(
+                "Nothing was changed; try again later. Operator: free or add space for the database and the artefact store.",
+                "本次请求未产生任何变更，请稍后重试。运营方：请为数据库和产物存储清理或扩充空间。",
+            ),
         ),
     )
 

@@ -264,19 +264,13 @@ class WorkloadLaunched(Answer):
     placement: PlacementView | None
 
 
-class WorkloadDetail(WorkloadView):
-    leases: list[LeaseView]
-    placement: PlacementView | None
-    events: list[EventView]
-    file: str
-
-
 class QuoteView(Answer):
     shape: list[dict[str, Any]]
     rate_udu_per_hour: int
     price_e8_per_du: int
     price_book_version: int
     hour_ucny: int
+    hour_ucny_max: int
     candidates: list[dict[str, Any]]
     rejected: list[dict[str, Any]]
     reason: Words

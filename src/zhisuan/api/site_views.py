@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from fastapi import Request
@@ -21,7 +22,7 @@ from zhisuan.api.schemas import (
 )
 from zhisuan.base.db import Tx
 from zhisuan.base.text import Text
-from zhisuan.catalog.device_classes import load_device_classes
+from zhisuan.catalog.device_classes import DeviceClass, load_device_classes
 from zhisuan.execution.tables import Lease
 from zhisuan.supply import service as supply
 from zhisuan.supply.grid_factors import grid_regions
@@ -89,8 +90,13 @@ def _node(node: Node, devices: list[DeviceView]) -> NodeView:
     )  # fmt: skip
 
 
+@cache
+def _classes() -> dict[str, DeviceClass]:
+    return {c.class_id: c for c in load_device_classes()}
+
+
 def _device(device: Device, measured: list[MeasuredView]) -> DeviceView:
-    facts = next((c for c in load_device_classes() if c.class_id == device.class_id), None)
+    facts = _classes().get(device.class_id or "")
     return DeviceView(
         id=device.id, key=device.key, kind=device.kind, class_id=device.class_id, name=device.name,
         capacity=device.reported_capacity, allocated=device.allocated, health=device.health, note=device.note,

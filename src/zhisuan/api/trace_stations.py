@@ -16,7 +16,7 @@ from zhisuan.ledger.tables import Charge, Grant, Invoice, InvoiceLine, Slice, To
 from zhisuan.models.tables import Deployment, Model, ModelVersion
 from zhisuan.settlement.tables import Settlement, Share
 from zhisuan.supply.tables import Device, Node, Site
-from zhisuan.usage.tables import TokenEvent, Window
+from zhisuan.usage.tables import EngineAccount, TokenEvent, Window
 from zhisuan.workload.tables import Workload
 
 Record = dict[str, Any]
@@ -213,7 +213,28 @@ def usage(tx: Tx, f: Focus) -> list[Record]:
             _record(d, f"{n} model calls of {d}", f"{d} 的 {n} 次模型调用", calls=n, input_tokens=int(a), output_tokens=int(b))
             for d, n, a, b in tokens
         ),
+        *_engine_accounts(tx, f),
     ]  # fmt: skip
+
+
+def _engine_accounts(tx: Tx, f: Focus) -> list[Record]:
+    """What the sites' own engines counted, beside what was metered."""
+    rows = tx.session.scalars(
+        select(EngineAccount).where(EngineAccount.lease_id.in_(f.lease_ids)).order_by(EngineAccount.lease_id)
+    )
+    return [
+        _record(
+            a.lease_id, f"Account of the engine ({a.source}) of {a.lease_id}", f"引擎（{a.source}）对 {a.lease_id} 的记录", verdict=a.verdict,
+            state=a.state, engine_seconds=_seconds(a.engine_milliseconds), metered_seconds=a.metered_seconds,
+            difference_seconds=_seconds(a.difference_milliseconds), cpu_milliseconds=a.cpu_milliseconds, nodes=a.nodes,
+            first=a.started_at, last=a.ended_at,
+        )
+        for a in rows
+    ]  # fmt: skip
+
+
+def _seconds(milliseconds: int | None) -> str | None:
+    return None if milliseconds is None else decimal_text(milliseconds, 3)
 
 
 def charge(tx: Tx, f: Focus) -> list[Record]:

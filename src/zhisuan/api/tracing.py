@@ -62,7 +62,7 @@ def _ids(tx: Tx, query: Select[str] | None) -> tuple[str, ...]:
 
 def _alone(ident: str) -> tuple[str, ...]:
     """A workload that has no lease yet still stands at its own station."""
-    return (ident,) if prefix_of(ident) in ("job", "svc") else ()
+    return (ident,) if prefix_of(ident) in ("job", "svc", "wsp") else ()
 
 
 def _of_workload(i: str) -> Start:
@@ -174,7 +174,7 @@ def _of_deployment(i: str) -> Start:
 
 
 STARTS: dict[str, Callable[[str], Start]] = {
-    "job": _of_workload, "svc": _of_workload, "lea": _of_lease, "plc": _of_placement, "quo": _of_quote,
+    "job": _of_workload, "svc": _of_workload, "wsp": _of_workload, "lea": _of_lease, "plc": _of_placement, "quo": _of_quote,
     "art": _of_artefact, "chg": _of_charge, "inl": _of_line, "inv": _of_invoice, "stl": _of_settlement,
     "ord": _of_order, "grt": _of_grant, "top": _of_top_up, "txn": _of_transaction, "mdl": _of_model,
     "mdv": _of_version, "dep": _of_deployment,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import select
 
 from zhisuan.api.schemas import EventView, LeaseView, PlacementView, WorkloadView
+from zhisuan.api.work_schemas import UploadsView
 from zhisuan.base.db import Tx
 from zhisuan.catalog.tables import Quote
 from zhisuan.execution import service as execution
@@ -30,9 +31,18 @@ def _workload(w: Workload, quote: Quote) -> WorkloadView:
         resources={
             "cpus_milli": w.spec["cpus_milli"], "memory_mib": w.spec["memory_mib"],
             "accelerators": w.spec["accelerators"], "num_nodes": w.spec.get("num_nodes", 1),
+            "alternatives": w.spec.get("alternatives", []), "ordered": w.spec.get("ordered", False),
+            "where": w.spec.get("where", {}), "secrets": w.spec.get("secrets", []),
         },
         rate_udu_per_hour=quote.rate_udu_per_hour, price_e8_per_du=quote.price_e8_per_du,
     )  # fmt: skip
+
+
+def uploads_view(w: Workload) -> UploadsView:
+    spec = w.spec
+    return UploadsView(
+        workdir_blob=spec.get("workdir_blob"), mounts=spec.get("mount_blobs", {}), files=spec.get("mount_files", [])
+    )
 
 
 def lease_views(tx: Tx, leases: Sequence[Lease]) -> list[LeaseView]:

@@ -13,13 +13,26 @@ import typer
 from rich.console import Console
 
 from zhisuan.app.doctor import examine, show_findings
+from zhisuan.app.host_command import site_host, site_host_remove, site_host_token, site_hosts
+from zhisuan.app.host_doctor import examine_membership, host_folder
 from zhisuan.app.site_command import site_check, site_join, site_rotate
 from zhisuan.app.supervisor import Supervisor
 from zhisuan.base.settings import Settings
 from zhisuan.base.text import Text
 from zhisuan.cli.text import language, opt, t
 
-__all__ = ["doctor", "quickstart", "site_check", "site_join", "site_rotate", "up"]
+__all__ = [
+    "doctor",
+    "quickstart",
+    "site_check",
+    "site_host",
+    "site_host_remove",
+    "site_host_token",
+    "site_hosts",
+    "site_join",
+    "site_rotate",
+    "up",
+]
 
 DataDir = Annotated[
     Path | None, opt("--data-dir", metavar="FOLDER", en="Folder of this installation.", zh="本安装的数据目录。")
@@ -154,6 +167,6 @@ def doctor(
     as_json: Annotated[bool, opt("--json", en="Answer with one JSON document.", zh="以 JSON 输出。")] = False,
 ) -> None:
     """Say what this machine can and cannot do, and how to mend it."""
-    findings = examine(data_dir or Settings().data_dir)
+    findings = [*examine(data_dir or Settings().data_dir), *examine_membership(host_folder())]
     show_findings(findings, as_json=as_json, language=language())
     raise typer.Exit(1 if any(f.verdict == "fail" for f in findings) else 0)

@@ -6,46 +6,32 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import orjson
 from rich.console import Console
 from rich.markup import escape
 
 from zhisuan import __version__
+from zhisuan.app.findings import Finding, Verdict
 from zhisuan.app.installation import Installation
+from zhisuan.app.store_check import store_findings
 from zhisuan.app.supervisor import read_runtime
 from zhisuan.base.clock import SystemClock
 from zhisuan.base.errors import ZhisuanError
+from zhisuan.base.settings import Settings
 from zhisuan.base.text import Text
 from zhisuan.engines.local.engine import LocalEngine
 from zhisuan.site.discovery import SystemHostReader, discover
 
-Verdict = Literal["ok", "warn", "fail"]
 DISK_FREE_BYTES_MIN = 5 * 1024**3
 MEMORY_MIB_MIN = 4096
 MARKS = {"ok": "[green]✓[/]", "warn": "[yellow]![/]", "fail": "[red]✗[/]"}
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at; ``remedy`` says how to mend what is not well."""
-
-    name: str
-    verdict: Verdict
-    what: Text
-    remedy: Text | None = None
-
-    def as_dict(self) -> dict[str, object]:
-        remedy = self.remedy.as_dict() if self.remedy else None
-        return {"name": self.name, "verdict": self.verdict, "what": self.what.as_dict(), "remedy": remedy}
-
-
 def examine(data_dir: Path) -> list[Finding]:
-    """Look at Python, hardware, disk, isolation, the database's parts, extras and the installation."""
-    return [*_python(), *_host(data_dir), *_isolation(), *_database(), *_extras(), *_installation(data_dir)]
+    """Look at Python, hardware, disk, isolation, the database's parts, the object store, extras and the installation."""
+    return [*_python(), *_host(data_dir), *_isolation(), *_database(), *_store(), *_extras(), *_installation(data_dir)]
 
 
 def _python() -> Iterator[Finding]:
@@ -122,12 +108,22 @@ def _database() -> Iterator[Finding]:
     )  # fmt: skip
 
 
+def _store() -> Iterator[Finding]:
+    yield from store_findings(Settings())
+
+
 def _extras() -> Iterator[Finding]:
     missing = [
         name
         for name in ("torch", "transformers", "tokenizers", "safetensors")
         if importlib.util.find_spec(name) is None
     ]
+    lab = importlib.util.find_spec("jupyterlab") is not None
+    yield Finding(
+        "workspaces", "ok" if lab else "warn",
+        Text("JupyterLab is installed for workspaces", "已安装 JupyterLab，可提供笔记本工作空间") if lab else Text("workspaces with JupyterLab cannot run here; shells can", "本机无法提供 JupyterLab 工作空间，可提供终端工作空间"),
+        None if lab else Text("pip install jupyterlab into this environment, or one named in runtime_prefixes.", "请在当前环境或 runtime_prefixes 所指环境中执行 pip install jupyterlab。"),
+    )  # fmt: skip
     yield Finding(
         "training", "warn" if missing else "ok",
         Text(f"for the training example, missing: {', '.join(missing)}", f"训练示例缺少：{'、'.join(missing)}") if missing else Text("PyTorch and transformers are installed", "已安装 PyTorch 与 transformers"),

@@ -4,15 +4,24 @@ replica may run at any time.
 | step | does |
 | --- | --- |
 | place | gives waiting workloads a place |
+| room | lets spot work make way for waiting work on demand |
+| stop_at | pauses work whose time to stop has come |
 | rate | turns metered windows and tokens into charges |
 | credit | takes back the charges of leases that ended by a fault of site or platform |
 | stop | ends work whose organisation has nothing left to pay with |
 | expire | books what is left of grants long expired |
 | deployments | closes deployments whose service has ended |
+| heard | writes when sites were last heard, for all of them at once |
 | silences | notes sites that are not heard from |
 | lose | gives up leases whose sites were not heard for their term |
 | recalls | takes devices back from the work on them for their provider |
+| accounts | holds the engines' own accounts against what was metered |
+| standby | moves work that names standby sites off sites that are being drained |
 | conditions | lets sites' figures hold from the time they were set for |
+| forget | drops notes of changes that no server reads on from any more |
+| collect | clears away content that nothing names any more |
+| output | moves output from the database to the artefact store |
+| old output | removes output that has been kept for its time |
 """
 
 import asyncio
@@ -26,19 +35,25 @@ from sqlalchemy import func, select
 
 from zhisuan.api import launching
 from zhisuan.api.platform import Platform
+from zhisuan.app.collecting import collect
+from zhisuan.app.output import pack_output, remove_old_output
 from zhisuan.app.recalls import conditions, recalls
+from zhisuan.app.standby import leave_draining
 from zhisuan.base.clock import SystemClock
 from zhisuan.base.db import Tx
-from zhisuan.execution import expiry
+from zhisuan.execution import expiry, pausing
 from zhisuan.execution.tables import Lease
 from zhisuan.ledger import service as ledger
 from zhisuan.ledger.tables import Charge
 from zhisuan.models import service as models
+from zhisuan.placement.alternatives import Wish
 from zhisuan.supply import service as supply
+from zhisuan.usage import service as usage
 from zhisuan.usage.tables import Window
 
 log = logging.getLogger(__name__)
 RATED_AT_ONCE = 5000
+COMPARED_AT_ONCE = 500
 CLOCK_OFF_MAX = timedelta(seconds=5)
 
 
@@ -54,9 +69,32 @@ class Step:
 def place(here: Platform) -> bool:
     with here.database.begin("placement") as tx:
         found = launching.placeable(tx, here.site_ttl)
+    full: set[Wish] = set()
+    for workload_id, wish in found.items():
+        if wish not in full:
+            with here.database.begin("placement") as tx:
+                placed = launching.place_waiting(tx, workload_id, here.site_ttl)
+            # What did not fit does not fit the thousands behind it that need the same.
+            if placed is False:
+                full.add(wish)
+    return False
+
+
+def make_room(here: Platform) -> bool:
+    with here.database.begin("placement") as tx:
+        found = launching.in_need_of_room(tx, here.site_ttl)
     for workload_id in found:
         with here.database.begin("placement") as tx:
-            launching.place_waiting(tx, workload_id, here.site_ttl)
+            launching.make_room(tx, workload_id, here.site_ttl)
+    return False
+
+
+def stop_on_time(here: Platform) -> bool:
+    with here.database.begin("stop_at") as tx:
+        found = pausing.due_to_stop(tx)
+    for workload_id in found:
+        with here.database.begin("stop_at") as tx:
+            pausing.stop_due(tx, workload_id)
     return False
 
 
@@ -98,6 +136,11 @@ def stop_unfunded(here: Platform) -> bool:
     return False
 
 
+def accounts(here: Platform) -> bool:
+    with here.database.begin("accounts") as tx:
+        return usage.reconcile_accounts(tx, COMPARED_AT_ONCE) == COMPARED_AT_ONCE
+
+
 def expire(here: Platform) -> bool:
     with here.database.begin("expiry") as tx:
         ledger.close_expired_grants(tx)
@@ -107,6 +150,27 @@ def expire(here: Platform) -> bool:
 def end_deployments(here: Platform) -> bool:
     with here.database.begin("deployments") as tx:
         models.end_finished_deployments(tx)
+    return False
+
+
+def heard(here: Platform) -> bool:
+    hearing = here.database.memory.of(supply.Hearing)
+    due = hearing.due()
+    if not due:
+        return False
+    try:
+        with here.database.begin("supply") as tx:
+            left = supply.write_heard(tx, due)
+    except Exception:
+        hearing.put_back(due)
+        raise
+    hearing.put_back(left)
+    return False
+
+
+def forget(here: Platform) -> bool:
+    with here.database.begin("supply") as tx:
+        supply.forget_changes(tx)
     return False
 
 
@@ -139,15 +203,24 @@ def _clock_off(tx: Tx) -> timedelta:
 
 STEPS = (
     Step("place", 1.0, place),
+    Step("room", 1.0, make_room),
+    Step("stop_at", 1.0, stop_on_time),
     Step("rate", 1.0, rate),
     Step("credit", 5.0, credit),
     Step("stop", 5.0, stop_unfunded),
     Step("expire", 300.0, expire),
     Step("deployments", 2.0, end_deployments),
+    Step("heard", 2.0, heard),
     Step("silences", 10.0, silences),
     Step("lose", 5.0, lose),
     Step("recalls", 1.0, recalls),
+    Step("accounts", 5.0, accounts),
     Step("conditions", 30.0, conditions),
+    Step("standby", 2.0, leave_draining),
+    Step("forget", 600.0, forget),
+    Step("collect", 300.0, collect),
+    Step("output", 20.0, pack_output),
+    Step("old output", 600.0, remove_old_output),
 )
 
 

@@ -23,6 +23,7 @@ if __name__ == "__main__":
             server_url=told["server_url"],
             gateway_url=told["gateway_url"],
             storage_secret=told["storage_secret"],
+            seal_keys=told["seal_keys"],
         ),
         settings.host,
         settings.server_port,

@@ -18,6 +18,7 @@ from zhisuan.base.ids import TimeOrderedIds
 from zhisuan.base.notify import Hub
 from zhisuan.base.settings import Settings
 from zhisuan.base.store import Store
+from zhisuan.base.vault import Vault
 from zhisuan.execution.placing import SITE_CHANNEL
 from zhisuan.execution.service import ROUTES_CHANNEL
 from zhisuan.workload.service import WATCH_CHANNEL
@@ -32,6 +33,7 @@ class ServerConfig:
     server_url: str
     gateway_url: str
     storage_secret: str
+    seal_keys: str | None = None
     reconcile: bool = True
 
 
@@ -41,8 +43,9 @@ def build_server(config: ServerConfig) -> FastAPI:
     database = Database(config.database_url, clock, TimeOrderedIds(clock))
     hub = Hub(config.database_url, (SITE_CHANNEL, WATCH_CHANNEL, ROUTES_CHANNEL))
     platform = Platform(
-        database=database, settings=config.settings, hub=hub, store=Store(config.settings.artefact_address),
+        database=database, settings=config.settings, hub=hub, store=Store(config.settings.artefact_address, config.settings.artefact_options),
         server_url=config.server_url, gateway_url=config.gateway_url,
+        vault=Vault.of_installation(config.settings.data_dir, config.seal_keys),
     )  # fmt: skip
 
     @contextlib.asynccontextmanager

@@ -41,7 +41,7 @@ DataDir = Annotated[
 EngineName = Annotated[
     str,
     opt(
-        "--engine", metavar="NAME", en="What runs the work: local, slurm or ray.", zh="执行引擎：local、slurm 或 ray。"
+        "--engine", metavar="NAME", en="What runs the work: local, slurm, ray or hosts.", zh="执行引擎：local、slurm、ray 或 hosts。"
     ),
 ]
 EngineOptions = Annotated[

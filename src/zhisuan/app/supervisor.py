@@ -115,16 +115,19 @@ class Supervisor:
         self.addresses = Addresses(f"http://{shown}:{server}", f"http://{shown}:{gateway}")
 
     def _server_told(self, url: str) -> dict[str, object]:
-        settings = self.settings.model_dump(mode="json", exclude={"database_url"})
+        kept_apart = {"database_url", "artefact_access_key", "artefact_secret_key", "seal_keys"}
+        settings = self.settings.model_dump(mode="json", exclude=kept_apart)
         return {
             "settings": settings, "database_url": url, "server_url": self.addresses.server_url,
             "gateway_url": self.addresses.gateway_url, "storage_secret": self.secrets.storage_secret,
+            "seal_keys": keys.get_secret_value() if (keys := self.settings.seal_keys) is not None else None,
         }  # fmt: skip
 
     def _gateway_told(self) -> dict[str, object]:
         config = {
             "server_url": self.addresses.server_url, "credential": self.secrets.gateway_credential,
-            "gateway_name": "embedded", "journal_path": str(self.installation.gateway_journal),
+            "gateway_name": "embedded", "journal_path": str(self.installation.gateway_journal), "workspace_url": self.settings.workspace_url,
+            "gateway_url": self.addresses.gateway_url,
         }  # fmt: skip
         return {"config": config, "host": self.settings.host, "port": self.settings.gateway_port}
 

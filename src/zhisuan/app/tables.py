@@ -3,10 +3,12 @@
 import zhisuan.base.idempotency
 import zhisuan.base.outbox
 import zhisuan.catalog.tables
+import zhisuan.data.tables
 import zhisuan.execution.tables
 import zhisuan.ledger.tables
 import zhisuan.models.tables
 import zhisuan.settlement.tables
+import zhisuan.supply.changes
 import zhisuan.supply.tables
 import zhisuan.tenancy.tables
 import zhisuan.usage.tables

@@ -1,17 +1,21 @@
 """The database session, and the transaction that every use case runs in."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Engine, MetaData, String, create_engine, event
+import psycopg
+from sqlalchemy import BigInteger, DateTime, Engine, MetaData, String, create_engine, event, text
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from zhisuan.base.clock import Clock
 from zhisuan.base.ids import Ids
+from zhisuan.base.memory import Memory
 
 
 class Table(DeclarativeBase):
@@ -37,12 +41,14 @@ class Table(DeclarativeBase):
 
 @dataclass(frozen=True, slots=True)
 class Tx:
-    """One use case: its database session, the time it happens at, and where its ids come from."""
+    """One use case: its database session, the time it happens at, where its ids come from, and what its process remembers."""
 
     session: Session
     now: datetime
     ids: Ids
     actor: str
+    memory: Memory = field(default_factory=Memory)
+    notices: list[tuple[str, str]] = field(default_factory=list)
 
     def emit(self, kind: str, subject: str, data: dict[str, Any] | None = None) -> None:
         """Record that something happened, in the same transaction (the outbox)."""
@@ -56,9 +62,36 @@ class Tx:
 
     def notify(self, channel: str, payload: str = "") -> None:
         """Wake listeners on ``channel`` when, and only when, this transaction commits."""
-        from sqlalchemy import text
+        if (channel, payload) not in self.notices:
+            self.notices.append((channel, payload))
 
-        self.session.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": channel, "payload": payload})
+
+_NOTIFY = text(
+    "SELECT pg_notify(channel, payload) FROM unnest(CAST(:channels AS text[]), CAST(:payloads AS text[])) AS n(channel, payload)"
+)
+
+
+PING_AFTER_SECONDS = 1.0
+
+
+def _ping_the_idle(engine: Engine) -> None:
+    """A connection that has lain idle is tried before it is used, since the database may have been started again. One that was
+    just used is not: it would cost each transaction a round trip, and one call may fail when a database dies anyway."""
+
+    @event.listens_for(engine, "checkin")
+    def note_use(_: Any, record: Any) -> None:
+        record.info["used"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def ping(connection: Any, record: Any, _: Any) -> None:
+        if time.monotonic() - record.info.get("used", 0.0) < PING_AFTER_SECONDS:
+            return
+        try:
+            alive = engine.dialect.do_ping(connection)
+        except psycopg.Error:
+            alive = False
+        if not alive:
+            raise InvalidatePoolError("the database has ended its connections")
 
 
 class Database:
@@ -68,19 +101,25 @@ class Database:
         self.url = url
         self.clock = clock
         self.ids = ids
+        self.memory = Memory()
         self.engine: Engine = create_engine(
             driver_url(url),
             pool_size=pool_size,
             max_overflow=8,
-            pool_pre_ping=True,
             connect_args={"options": "-c timezone=utc"},
         )
+        _ping_the_idle(self.engine)
 
     @contextmanager
     def begin(self, actor: str = "system") -> Iterator[Tx]:
         """A transaction: committed when the block ends, rolled back when it raises."""
         with Session(self.engine, expire_on_commit=False) as session, session.begin():
-            yield Tx(session=session, now=self.clock.now(), ids=self.ids, actor=actor)
+            tx = Tx(session, self.clock.now(), self.ids, actor, self.memory)
+            yield tx
+            if tx.notices and session.in_transaction():
+                session.flush()
+                channels, payloads = (list(column) for column in zip(*tx.notices, strict=True))
+                session.execute(_NOTIFY, {"channels": channels, "payloads": payloads})
 
     def close(self) -> None:
         self.engine.dispose()

@@ -11,7 +11,9 @@ ZhisuanError
 ├── PaymentRequired       402  no purse covers the request
 ├── CannotFit             422  no site could ever run this workload
 ├── TooLarge              413  an upload over its limit
-└── Unavailable           503  a part the request needs is not there now
+├── AgentTooOld           426  a site's agent whose version this server does not speak any more
+├── Unavailable           503  a part the request needs is not there now
+└── StorageFull           507  there is no room to keep what was sent
 """
 
 from collections.abc import Sequence
@@ -130,6 +132,16 @@ class TooLarge(ZhisuanError):
     default_code = "too_large"
 
 
+class AgentTooOld(ZhisuanError):
+    status = 426
+    default_code = "agent_too_old"
+
+
 class Unavailable(ZhisuanError):
     status = 503
     default_code = "unavailable"
+
+
+class StorageFull(ZhisuanError):
+    status = 507
+    default_code = "storage_full"

@@ -28,8 +28,10 @@ PREFIXES = {
     "site": "site", "node": "node", "dev": "device", "jtk": "join token", "msr": "measurement",
     "cnd": "site condition", "clm": "device claim", "rcl": "recall", "vrf": "verification", "rtf": "rate factor",
     "pbk": "price book", "quo": "quote", "ord": "order", "grt": "grant", "top": "top-up",
-    "job": "job", "svc": "service", "plc": "placement", "lea": "lease", "blb": "blob", "art": "artefact",
+    "job": "job", "svc": "service", "wsp": "workspace", "wss": "workspace session", "plc": "placement", "lea": "lease", "blb": "blob",
+    "art": "artefact", "chk": "checkpoint",
     "mdl": "model", "mdv": "model version", "dep": "deployment",
+    "vol": "volume", "vlv": "volume version", "upl": "upload",
     "win": "usage window", "tok": "token usage", "chg": "charge", "txn": "ledger transaction",
     "inv": "invoice", "inl": "invoice line", "stl": "settlement", "evt": "event", "req": "request",
 }  # fmt: skip

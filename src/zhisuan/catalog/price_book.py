@@ -7,6 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from zhisuan.base.errors import FieldProblem, InvalidInput
+from zhisuan.base.text import Text
+
 MILLI = 1000
 """Devices are held in thousandths (milli-cores, milli-cards), so a rate per whole device that is a multiple of this
 gives every share of it an exact rate."""
@@ -68,11 +71,13 @@ class PriceBook(_Exact):
     """All public prices of one version.
 
     ``device_rates`` is 10⁻⁶ 度 per hour of one whole card or core, by device class; a class without a rate is not sold.
+    ``spot_price_e8_per_du``: of work that makes way for work on demand; None: no such work is sold.
     ``cpu_with_accelerator_free``: cores that serve accelerator work cost nothing.
     """
 
     currency: Literal["CNY"] = "CNY"
     on_demand_price_e8_per_du: Whole
+    spot_price_e8_per_du: Whole | None = None
     device_rates: dict[str, Rate]
     cpu_with_accelerator_free: bool
     free_quota: FreeQuota
@@ -87,6 +92,25 @@ class PriceBook(_Exact):
         if twice:
             raise ValueError(f"packs are listed twice: {', '.join(twice)}")
         return self
+
+    @model_validator(mode="after")
+    def _spot_is_not_dearer(self) -> "PriceBook":
+        if self.spot_price_e8_per_du is not None and self.spot_price_e8_per_du > self.on_demand_price_e8_per_du:
+            raise ValueError("the spot price is above the on-demand price")
+        return self
+
+    def price_e8_per_du(self, *, spot: bool) -> int:
+        """Raises ``InvalidInput`` for spot where none is sold."""
+        if not spot:
+            return self.on_demand_price_e8_per_du
+        if self.spot_price_e8_per_du is None:
+            raise InvalidInput(
+                Text("No spot price is in force.", "当前价目表没有竞价（spot）价格。"),
+                Text("Leave out use_spot, or ask the operator to publish a spot price.", "请去掉 use_spot，或请运营方公布竞价价格。"),
+                code="no_spot_price",
+                problems=[FieldProblem("resources.use_spot", Text("is not sold now", "当前不提供"))],
+            )
+        return self.spot_price_e8_per_du
 
     def pack(self, product: str) -> Pack | None:
         return next((pack for pack in self.packs if pack.product == product), None)

@@ -117,6 +117,10 @@ class _OnDemand(_Written):
     yuan_per_du: UnitPriceYuan
 
 
+class _Spot(_Written):
+    yuan_per_du: UnitPriceYuan
+
+
 class _Devices(_Written):
     cpu_with_accelerator: Literal["free", "charged"]
     published_rates: bool
@@ -164,9 +168,17 @@ def _single_products(packs: tuple[_Pack, ...]) -> tuple[_Pack, ...]:
     return packs
 
 
+def _not_dearer(spot: _Spot | None, info: ValidationInfo) -> _Spot | None:
+    on_demand = info.data.get("on_demand")
+    if spot is not None and on_demand is not None and spot.yuan_per_du > on_demand.yuan_per_du:
+        raise _fault("is above the on-demand price", "高于按需价格")
+    return spot
+
+
 class _PriceFile(_Written):
     currency: Literal["CNY"]
     on_demand: _OnDemand
+    spot: Annotated[_Spot | None, AfterValidator(_not_dearer)] = None
     devices: Annotated[_Devices, AfterValidator(_known_classes)]
     free_quota: _FreeQuota
     packs: Annotated[tuple[_Pack, ...], AfterValidator(_single_products)]
@@ -179,6 +191,7 @@ class _PriceFile(_Written):
         return PriceBook(
             currency=self.currency,
             on_demand_price_e8_per_du=self.on_demand.yuan_per_du,
+            spot_price_e8_per_du=self.spot.yuan_per_du if self.spot is not None else None,
             device_rates=rates,
             cpu_with_accelerator_free=self.devices.cpu_with_accelerator == "free",
             free_quota=FreeQuota(

@@ -29,7 +29,7 @@ class PublishedBook:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What ``seconds`` of a shape come to on demand; nothing is written."""
+    """What ``seconds`` of a shape come to; nothing is written."""
 
     price_book_version: int
     items: tuple[RatedItem, ...]
@@ -89,6 +89,28 @@ def price_book_in_force(session: Session, at: datetime) -> tuple[int, PriceBook]
     return row.version, PriceBook.from_json(row.book)
 
 
+class Books:
+    """The books that a process has read: a version never changes once it is published."""
+
+    def __init__(self) -> None:
+        self._read: dict[tuple[int, datetime], PriceBook] = {}
+
+    def in_force(self, tx: Tx) -> tuple[int, PriceBook]:
+        """``price_book_in_force`` now; the book itself is read only once."""
+        at = tx.session.execute(
+            select(tables.PriceBook.version, tables.PriceBook.published_at)
+            .where(tables.PriceBook.effective_from <= tx.now)
+            .order_by(tables.PriceBook.effective_from.desc(), tables.PriceBook.version.desc())
+            .limit(1)
+        ).one_or_none()
+        if at is None:
+            return price_book_in_force(tx.session, tx.now)
+        key = (at.version, at.published_at)
+        if key not in self._read:
+            self._read[key] = price_book_in_force(tx.session, tx.now)[1]
+        return at.version, self._read[key]
+
+
 def price_books(session: Session, versions: Sequence[int]) -> dict[int, PriceBook]:
     """The books of these versions."""
     rows = session.scalars(select(tables.PriceBook).where(tables.PriceBook.version.in_(set(versions))))
@@ -104,9 +126,14 @@ def list_price_books(session: Session) -> tuple[PublishedBook, ...]:
     )
 
 
-def make_quote(tx: Tx, org_id: str, shape: Sequence[ShapeItem]) -> tables.Quote:
-    """Keep the price of a shape as it is now, on demand; what runs on it is rated by this quote whatever comes later."""
-    version, book = price_book_in_force(tx.session, tx.now)
+def make_quote(
+    tx: Tx, org_id: str, shape: Sequence[ShapeItem], *, spot: bool = False, at: tuple[int, PriceBook] | None = None
+) -> tables.Quote:
+    """Keep the price of a shape as it is now, on demand or spot; what runs on it is rated by this quote whatever comes later.
+
+    ``at``: version and book in force, where this transaction has looked them up already.
+    """
+    version, book = at or tx.memory.of(Books).in_force(tx)
     items = rate_shape(book, shape)
     quote = tables.Quote(
         id=tx.ids.new("quo"),
@@ -115,7 +142,7 @@ def make_quote(tx: Tx, org_id: str, shape: Sequence[ShapeItem]) -> tables.Quote:
         at=tx.now,
         shape={"items": [asdict(item) for item in items]},
         rate_udu_per_hour=sum(item.rate_udu_per_hour for item in items),
-        price_e8_per_du=book.on_demand_price_e8_per_du,
+        price_e8_per_du=book.price_e8_per_du(spot=spot),
         platform_fee_ppm=book.platform_fee_ppm,
     )
     tx.session.add(quote)
@@ -136,7 +163,9 @@ def quotes(session: Session, quote_ids: Sequence[str]) -> Mapping[str, tables.Qu
     return {row.id: row for row in session.scalars(select(tables.Quote).where(tables.Quote.id.in_(set(quote_ids))))}
 
 
-def estimate(session: Session, at: datetime, shape: Sequence[ShapeItem], seconds: int) -> Estimate:
+def estimate(
+    session: Session, at: datetime, shape: Sequence[ShapeItem], seconds: int, *, spot: bool = False
+) -> Estimate:
     """What a shape would come to for ``seconds`` at the prices in force at ``at``, before any free quota or pack."""
     if seconds < 0:
         raise InvalidInput(
@@ -147,5 +176,5 @@ def estimate(session: Session, at: datetime, shape: Sequence[ShapeItem], seconds
     items = rate_shape(book, shape)
     rate = sum(item.rate_udu_per_hour for item in items)
     quantity = rate * seconds // SECONDS_PER_HOUR
-    price = book.on_demand_price_e8_per_du
+    price = book.price_e8_per_du(spot=spot)
     return Estimate(version, items, rate, price, seconds, quantity, cost_ucny(quantity, price))

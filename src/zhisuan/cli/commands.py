@@ -8,13 +8,30 @@ CLI = "zhisuan.cli."
 
 JOBS = Group(
     "jobs",
-    Help("Jobs and services: list, show, cancel, events, artefacts.", "作业与服务：列表、详情、取消、事件、产物。"),
+    Help("Jobs and services: list, show, copy, cancel, pause, resume, restart, events, artefacts.", "作业与服务：列表、详情、复制、取消、暂停、恢复、重启、事件、产物。"),
     (
         Command("list", CLI + "jobs:list_jobs", Help("List jobs and services, newest first.", "列出作业与服务，最新的在前。")),
         Command("show", CLI + "jobs:show_job", Help("Show one with its leases and placement.", "查看详情，包括租约与放置。")),
         Command("cancel", CLI + "jobs:cancel", Help("End one.", "取消一个作业或服务。")),
+        Command("pause", CLI + "resting:pause", Help("Let one rest: its checkpoint is kept, it costs nothing.", "暂停：保留检查点，不再计费。")),
+        Command("resume", CLI + "resting:resume", Help("Let a paused one go on from its checkpoint.", "从检查点恢复已暂停的作业或服务。")),
+        Command("restart", CLI + "resting:restart", Help("Begin one again from its last checkpoint.", "从最近的检查点重新开始。")),
+        Command("copy", CLI + "copying:copy", Help("Launch it again, under another name or with other variables.", "以相同文件和上传内容再次启动，可改名称与变量。")),
         Command("events", CLI + "jobs:events", Help("Show every change of state, its cause and who made it.", "查看状态变化、原因与操作者。")),
         Command("artefacts", CLI + "jobs:artefacts", Help("List what it left; fetch it with --download.", "列出产物；用 --download 下载。")),
+    ),
+    default="list",
+)  # fmt: skip
+
+WORKSPACE = Group(
+    "workspace",
+    Help("Workspaces: JupyterLab or a shell at a site.", "工作空间：站点上的 JupyterLab 或终端。"),
+    (
+        Command("list", CLI + "workspaces:list_workspaces", Help("List workspaces and what they have cost.", "列出工作空间与费用。")),
+        Command("start", CLI + "workspaces:start", Help("Start one and wait until it is ready.", "新建并等待就绪。")),
+        Command("open", CLI + "workspaces:open_workspace", Help("Open it in a browser.", "在浏览器中打开。")),
+        Command("shell", CLI + "workspaces:shell", Help("A terminal in it, in this terminal.", "在本终端中进入其终端。")),
+        Command("stop", CLI + "workspaces:stop", Help("End it, and its cost.", "停止并结束计费。")),
     ),
     default="list",
 )  # fmt: skip
@@ -32,6 +49,22 @@ MODELS = Group(
     default="list",
 )  # fmt: skip
 
+VOLUMES = Group(
+    "volumes",
+    Help("Volumes: named, versioned trees of files for jobs.", "数据卷：供作业使用的带版本的文件集。"),
+    (
+        Command("list", CLI + "volumes:list_volumes", Help("List volumes and what they use of the quota.", "列出数据卷与配额用量。")),
+        Command("create", CLI + "volumes:create", Help("Make an empty volume.", "创建空数据卷。")),
+        Command("show", CLI + "volumes:show_volume", Help("Look into a volume, and see which jobs use it.", "查看数据卷内容与使用它的作业。")),
+        Command("versions", CLI + "volumes:versions", Help("List its versions.", "列出版本。")),
+        Command("put", CLI + "volumes:put", Help("Bring a file or folder in; goes on after a break.", "上传文件或文件夹；中断后可续传。")),
+        Command("get", CLI + "volumes:get", Help("Fetch a volume, or a file or folder of it.", "下载数据卷或其中的文件、文件夹。")),
+        Command("use", CLI + "volumes:use", Help("Make a version the current one.", "将某个版本设为当前版本。")),
+        Command("rm", CLI + "volumes:remove", Help("Delete a volume, or a file or folder of it.", "删除数据卷，或其中的文件、文件夹。")),
+    ),
+    default="list",
+)  # fmt: skip
+
 SITE = Group(
     "site",
     Help("Sites: bring machines in, look at them, take them out.", "站点：接入、查看、下线算力。"),
@@ -41,6 +74,10 @@ SITE = Group(
         Command("create", CLI + "sites:create", Help("Register a site and get its join token.", "登记站点并取得加入令牌。")),
         Command("check", "@site-check", Help("Say whether this machine can join, and what to mend.", "检查本机能否加入，以及需修复之处。")),
         Command("join", "@site-join", Help("Make this machine a site: check, measure, register, run.", "让本机成为站点：检查、测量、登记、运行。")),
+        Command("host", "@site-host", Help("Make this machine a further host of a site.", "让本机成为站点的又一台主机。")),
+        Command("host-token", "@site-host-token", Help("On the head: a token for one further host.", "在主节点上：为一台新主机生成令牌。")),
+        Command("hosts", "@site-hosts", Help("On the head: the site's hosts.", "在主节点上：列出站点的主机。")),
+        Command("host-remove", "@site-host-remove", Help("On the head: shut a host out.", "在主节点上：移除一台主机。")),
         Command("evidence", CLI + "site_proof:evidence", Help("Claimed, found, nominal, published and measured.", "对比声明、发现、标称、公布与实测。")),
         Command("verify", CLI + "site_proof:verify", Help("Accept what a site measured and open it (operator).", "核验站点的实测结果并开放（运营方）。")),
         Command("price", CLI + "site_proof:price", Help("Sell a class of a site by its measured speed (operator).", "按实测性能为站点的某型号定价（运营方）。")),
@@ -58,6 +95,7 @@ SITE = Group(
         Command("revoke-token", CLI + "site_proof:revoke_token", Help("Revoke a join token that was not used.", "撤销未使用的加入令牌。")),
         Command("rotate", "@site-rotate", Help("Give this machine's site a new credential.", "为本机站点更换凭证。")),
         Command("revoke", CLI + "site_proof:revoke", Help("Shut a site's agent out at once.", "立即拒绝站点代理接入。")),
+        Command("reconciliation", CLI + "site_accounts:reconciliation", Help("Whether the site's engine counted what was metered.", "核对站点引擎记录与平台计量。")),
         Command("earnings", CLI + "site_proof:earnings", Help("What one site has earned.", "单个站点的收益。")),
         Command("close", CLI + "sites:close", Help("Close a drained site for good.", "永久关闭已排空的站点。")),
     ),
@@ -82,6 +120,7 @@ ORG = Group(
         Command("list", CLI + "operation:list_organisations", Help("List organisations.", "列出组织。")),
         Command("create", CLI + "operation:create_organisation", Help("Make an organisation of any kind.", "创建任意类型的组织。")),
         Command("topup", CLI + "operation:top_up", Help("Book money that has arrived into a tenant's wallet.", "将已到账款项记入租户钱包。")),
+        Command("data-quota", CLI + "volumes:quota", Help("Set how much its volumes may hold.", "设置其数据卷的容量上限。")),
     ),
     default="list",
 )  # fmt: skip
@@ -125,8 +164,10 @@ ROOT = (
         Text("Work", "任务"),
         (
             Command("quote", CLI + "launching:quote", Help("What a workload file would cost, and where it could run.", "查询工作负载的价格与可用站点。")),
+            Command("templates", CLI + "copying:templates", Help("Workload files to begin with.", "可直接使用的工作负载模板。")),
             Command("launch", CLI + "launching:launch", Help("Run a workload file and follow it to its end.", "启动工作负载并跟踪到结束。")),
             JOBS,
+            WORKSPACE,
             Command("logs", CLI + "jobs:logs", Help("Show what a job wrote; -f goes on following.", "查看输出；-f 持续跟踪。")),
             Command("cancel", CLI + "jobs:cancel", Help("End a job or service.", "取消作业或服务。")),
             Command("why", CLI + "jobs:why", Help("Why a job is where it is, or waits, and what would help.", "解释放置或等待的原因及解决办法。")),
@@ -136,6 +177,7 @@ ROOT = (
         Text("Models", "模型"),
         (
             MODELS,
+            VOLUMES,
             Command("chat", CLI + "chat:chat", Help("Talk to a model through the gateway.", "通过网关与模型对话。")),
         ),
     ),

@@ -155,7 +155,9 @@ def follow(client: "Client", workload_id: str, stream: IO[str], *, offset: int =
                     view.log(event.text)
                     continue
                 view.workload(event.workload)
-                if isinstance(event, EndEvent) or (event.workload.kind, event.workload.state) == ("service", "running"):
+                if isinstance(event, EndEvent) or (
+                    event.workload.kind in ("service", "workspace") and event.workload.state == "running"
+                ):
                     return event.workload
     except KeyboardInterrupt:
         sys.stderr.write(

@@ -13,6 +13,7 @@ from zhisuan.cli.params import JsonFlag, Limit, WorkloadId
 from zhisuan.cli.placing import draw_placement, price_line
 from zhisuan.cli.session import connect
 from zhisuan.cli.text import opt, say, state, t
+from zhisuan.cli.transfers import shown
 
 if TYPE_CHECKING:
     from zhisuan.sdk.types import Why, Workload, WorkloadDetail
@@ -24,17 +25,17 @@ def list_jobs(
         opt(
             "--state",
             metavar="STATE",
-            en="Only those in this state: pending, placed, starting, running, succeeded, failed, cancelled.",
-            zh="只列出此状态：pending、placed、starting、running、succeeded、failed、cancelled。",
+            en="Only those in this state: pending, placed, starting, running, paused, succeeded, failed, cancelled.",
+            zh="只列出此状态：pending、placed、starting、running、paused、succeeded、failed、cancelled。",
         ),
     ] = None,
     kind: Annotated[
         str | None,
         opt(
             "--kind",
-            metavar="job|service",
-            en="Only jobs, or only services.",
-            zh="只列出作业（job）或服务（service）。",
+            metavar="job|service|workspace",
+            en="Only jobs, services or workspaces.",
+            zh="只列出作业（job）、服务（service）或工作空间（workspace）。",
         ),
     ] = None,
     limit: Limit = 50,
@@ -90,11 +91,13 @@ def _draw_detail(screen: Screen, w: "WorkloadDetail") -> None:
         (t("Price", "价格"), price_line(None, w.rate_udu_per_hour, w.price_e8_per_du)),
     ]
     if asked:
-        cards = ", ".join(f"{a[0]}:{a[1]}" if isinstance(a, list) else str(a) for a in asked.accelerators or ())
-        facts.append(
-            (t("Asked for", "申请资源"), f"{milli(asked.cpus_milli)} CPU, {asked.memory_mib} MiB {cards}".strip())
-        )
-    screen.facts(facts)
+        ways = [asked_for(a.cpus_milli, a.memory_mib, a.accelerators) for a in asked.alternatives]
+        joined = t(", else ", "，其次 ") if asked.ordered else t(" or ", " 或 ")
+        shown = joined.join(ways) or asked_for(asked.cpus_milli, asked.memory_mib, asked.accelerators)
+        facts.append((t("Asked for", "申请资源"), shown))
+        if asked.secrets:
+            facts.append((t("Secrets", "密钥"), ", ".join(asked.secrets)))
+    screen.facts(facts + _survival_facts(w))
     if w.leases:
         screen.line()
         screen.table(
@@ -114,6 +117,36 @@ def _draw_detail(screen: Screen, w: "WorkloadDetail") -> None:
     if w.placement:
         screen.line()
         draw_placement(screen, w.placement)
+
+
+def _survival_facts(w: "WorkloadDetail") -> list[tuple[str, str]]:
+    facts = []
+    if w.checkpoint is not None:
+        kept = w.checkpoint
+        facts.append((
+            t("Checkpoint", "检查点"),
+            t(
+                f"no. {kept.number}, {moment(kept.at)}, {kept.files} files, {kept.size_bytes} bytes ({kept.new_bytes} new)",
+                f"第 {kept.number} 个，{moment(kept.at)}，{kept.files} 个文件，{kept.size_bytes} 字节（新增 {kept.new_bytes}）",
+            ),
+        ))  # fmt: skip
+    if w.survival is not None:
+        left = w.survival
+        facts.append((
+            t("Tries left", "剩余次数"),
+            t(f"{left.restarts_left} for faults of a site, {left.retries_left} for its own", f"站点故障 {left.restarts_left} 次，自身失败 {left.retries_left} 次"),
+        ))  # fmt: skip
+        if left.spot:
+            facts.append((t("Spot", "竞价"), t("makes way for work on demand", "为按需作业让位")))
+        if left.stop_at is not None:
+            facts.append((t("Stops at", "定时停止"), moment(left.stop_at)))
+    return facts
+
+
+def asked_for(cpus_milli: int, memory_mib: int, accelerators: object) -> str:
+    named = accelerators if isinstance(accelerators, list | tuple) else ()
+    cards = ", ".join(f"{a[0]}:{a[1]}" if isinstance(a, list | tuple) else str(a) for a in named)
+    return f"{milli(cpus_milli)} CPU, {memory_mib} MiB {cards}".strip()
 
 
 def cancel(workload_id: WorkloadId, as_json: JsonFlag = False) -> None:
@@ -152,7 +185,10 @@ def artefacts(
 ) -> None:
     with connect() as client:
         found = list(client.artefacts(workload_id))
-        fetched = [str(client.download(a, download)) for a in found] if download else []
+        fetched = []
+        if download:
+            with shown(t("Artefacts:", "产物："), quiet=as_json) as watcher:
+                fetched = [str(p) for p in client.download_all(found, download, watcher)]
     document = items(found)
     if download:
         document["files"] = fetched

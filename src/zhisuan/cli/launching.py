@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zhisuan.cli.figures import count, milli
+from zhisuan.cli.figures import cny, count, milli
 from zhisuan.cli.follow import follow, status_of
 from zhisuan.cli.output import Screen, print_json, show, style_of
-from zhisuan.cli.params import Envs, JsonFlag, Project, envs_of
+from zhisuan.cli.params import Envs, JsonFlag, Project, SecretFile, Secrets, envs_of, secrets_of
 from zhisuan.cli.placing import draw_compared, draw_placement, hour_price_of, price_line
 from zhisuan.cli.session import connect
 from zhisuan.cli.text import arg, opt, say, state, t
@@ -38,6 +38,7 @@ def _draw_quote(screen: Screen, found: "Quote") -> None:
     screen.facts(
         [
             (t("Price", "价格"), price_line(found.hour_ucny, found.rate_udu_per_hour, found.price_e8_per_du)),
+            *_most(found),
             (t("Price book", "价目表版本"), str(found.price_book_version)),
             (t("Devices", "设备"), "; ".join(_share(p.kind, p.class_id, p.amount) for p in found.shape)),
             (t("Carbon", "碳排放"), f"{milli(found.carbon_g_per_hour_milli)} {t('gCO2/hour', '克CO2/小时')}"),
@@ -46,6 +47,13 @@ def _draw_quote(screen: Screen, found: "Quote") -> None:
     if found.reason:
         screen.line(say(found.reason))
     draw_compared(screen, found.candidates, found.rejected)
+
+
+def _most(found: "Quote") -> list[tuple[str, str]]:
+    """With alternatives: what the dearest of them comes to, which is never exceeded."""
+    if found.hour_ucny_max is None or found.hour_ucny_max <= found.hour_ucny:
+        return []
+    return [(t("At most", "最高"), f"{cny(found.hour_ucny_max)}{t('/hour', '/小时')}")]
 
 
 def _share(kind: str, class_id: str | None, amount: int) -> str:
@@ -60,6 +68,8 @@ def launch(
     project: Project = None,
     detach: Annotated[bool, opt("--detach", "-d", en="Do not follow it.", zh="启动后不跟踪。")] = False,
     env: Envs = None,
+    secret: Secrets = None,
+    secret_file: SecretFile = None,
     idempotency_key: Annotated[
         str | None,
         opt(
@@ -72,19 +82,25 @@ def launch(
     as_json: JsonFlag = False,
 ) -> None:
     with connect() as client:
-        made = client.launch(file, project=project, envs=envs_of(env), idempotency_key=idempotency_key)
-        if as_json:
-            workload = made.workload if detach else follow(client, made.workload.id, sys.stderr)
-            print_json({**made.as_json(), "workload": workload.as_json()})
-            raise typer.Exit(0 if detach else status_of(workload))
-        screen = Screen()
-        _draw_launched(client, screen, made)
-        if detach:
-            screen.note(
-                t(f"'zhisuan logs {made.workload.id} -f' follows it.", f"跟踪输出：zhisuan logs {made.workload.id} -f")
-            )
-            return
-        ended = follow(client, made.workload.id, sys.stdout)
+        secrets = secrets_of(secret, secret_file)
+        made = client.launch(file, project=project, envs=envs_of(env), secrets=secrets, idempotency_key=idempotency_key)
+        show_launched(client, made, detach=detach, as_json=as_json)
+
+
+def show_launched(client: "Client", made: "Launched", *, detach: bool, as_json: bool) -> None:
+    """Say what was launched and, unless detached, follow it to its end, which is then the command's."""
+    if as_json:
+        workload = made.workload if detach else follow(client, made.workload.id, sys.stderr)
+        print_json({**made.as_json(), "workload": workload.as_json()})
+        raise typer.Exit(0 if detach else status_of(workload))
+    screen = Screen()
+    _draw_launched(client, screen, made)
+    if detach:
+        screen.note(
+            t(f"'zhisuan logs {made.workload.id} -f' follows it.", f"跟踪输出：zhisuan logs {made.workload.id} -f")
+        )
+        return
+    ended = follow(client, made.workload.id, sys.stdout)
     _draw_end(screen, ended)
     raise typer.Exit(status_of(ended))
 
@@ -105,7 +121,8 @@ def _draw_launched(client: "Client", screen: Screen, made: "Launched") -> None:
 def _draw_end(screen: Screen, workload: "Workload") -> None:
     name = f"{workload.id} {state(workload.state)}"
     if workload.state == "running":
-        screen.line(t(f"{name}; it is a service and goes on.", f"{name}；服务将持续运行。"), style_of(workload.state))
+        kind = state(workload.kind)
+        screen.line(t(f"{name}; it is a {kind} and goes on.", f"{name}；{kind}将持续运行。"), style_of(workload.state))
         return
     if workload.started_at and workload.ended_at:
         seconds = int((workload.ended_at - workload.started_at).total_seconds())

@@ -15,10 +15,10 @@ from zhisuan.cli.tree import LazyGroup
 
 ABOUT = Help(
     "The open platform for a city's AI compute.\n\n"
-    "Every command takes --json. ZHISUAN_LANG (en or zh) sets the language; ZHISUAN_URL and ZHISUAN_API_KEY go over what "
+    "Every command that prints takes --json. ZHISUAN_LANG (en or zh) sets the language; ZHISUAN_URL and ZHISUAN_API_KEY go over what "
     "'zhisuan login' has stored.",
     "城市智算开放平台。\n\n"
-    "所有命令都支持 --json。ZHISUAN_LANG（en 或 zh）设置语言；ZHISUAN_URL 与 ZHISUAN_API_KEY 优先于 zhisuan login 保存的内容。",
+    "输出结果的命令都支持 --json。ZHISUAN_LANG（en 或 zh）设置语言；ZHISUAN_URL 与 ZHISUAN_API_KEY 优先于 zhisuan login 保存的内容。",
 )
 
 

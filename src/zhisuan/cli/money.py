@@ -27,6 +27,8 @@ def _draw_catalog(screen: Screen, found: "Catalog") -> None:
         (t("Price book", "价目表版本"), t(f"{found.version}, from {moment(found.effective_from)}", f"{found.version}，{moment(found.effective_from)} 起生效")),
         (t("On demand", "按需价格"), t(f"{price_per_du(book.on_demand_price_e8_per_du)}, by the second", f"{price_per_du(book.on_demand_price_e8_per_du)}，按秒计费")),
     ]  # fmt: skip
+    if book.spot_price_e8_per_du is not None:
+        facts.append((t("Spot", "竞价价格"), t(f"{price_per_du(book.spot_price_e8_per_du)}, makes way for work on demand", f"{price_per_du(book.spot_price_e8_per_du)}，为按需作业让位")))
     if book.free_quota:
         facts.append(
             (

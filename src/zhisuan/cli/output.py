@@ -25,7 +25,7 @@ GAP = 2
 NARROW = 50
 STYLES = {
     "succeeded": "green", "running": "cyan", "active": "cyan", "ready": "green", "open": "green", "failed": "red",
-    "cancelled": "yellow", "pending": "yellow", "waiting": "yellow", "draining": "yellow", "not_ready": "yellow",
+    "cancelled": "yellow", "paused": "yellow", "pending": "yellow", "waiting": "yellow", "draining": "yellow", "not_ready": "yellow",
 }  # fmt: skip
 
 

@@ -1,6 +1,9 @@
 """Options and arguments that many commands take."""
 
+import os
+import sys
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,7 +15,7 @@ from zhisuan.cli.text import arg, opt, t
 JsonFlag = Annotated[bool, opt("--json", en="Print one JSON document.", zh="输出一个 JSON 文档。")]
 Limit = Annotated[int, opt("--limit", metavar="N", min=1, en="Show at most this many.", zh="最多显示的条数。")]
 WorkloadId = Annotated[
-    str, arg("Id of a job or service (job_… or svc_…).", "作业或服务的编号（job_… 或 svc_…）。", metavar="ID")
+    str, arg("Id of a job, service or workspace (job_…, svc_… or wsp_…).", "作业、服务或工作空间的编号（job_…、svc_… 或 wsp_…）。", metavar="ID")
 ]
 Project = Annotated[
     str | None, opt("--project", metavar="PROJECT", en="Project, by id or name.", zh="项目编号或名称。")
@@ -24,6 +27,24 @@ Envs = Annotated[
         metavar="K=V",
         en="Set a variable of the file's envs; can be given many times.",
         zh="设置文件 envs 中的变量；可多次使用。",
+    ),
+]
+Secrets = Annotated[
+    list[str] | None,
+    opt(
+        "--secret",
+        metavar="K[=V]",
+        en="A secret variable; without =V its value is taken from this shell's environment. Can be given many times.",
+        zh="设置密钥变量；省略 =V 时取当前 shell 环境变量的值。可多次使用。",
+    ),
+]
+SecretFile = Annotated[
+    Path | None,
+    opt(
+        "--secret-file",
+        metavar="FILE",
+        en="Secrets from a file of lines K=V; '-' reads standard input.",
+        zh="从文件读取密钥，每行 K=V；- 表示标准输入。",
     ),
 ]
 PasswordStdin = Annotated[
@@ -44,6 +65,41 @@ def envs_of(pairs: list[str] | None) -> dict[str, str]:
         if not equals or not name:
             raise usage_error(f"--env {pair}: it is written NAME=VALUE.", f"--env {pair}：应写成 名称=值。")
         found[name] = value
+    return found
+
+
+def secrets_of(given: list[str] | None, file: Path | None) -> dict[str, str]:
+    """Secrets of the file, then those of ``--secret``. Raises ``InvalidInput``; no message holds a value."""
+    found = _secret_lines(file) if file is not None else {}
+    for one in given or []:
+        name, equals, value = one.partition("=")
+        if not equals and name not in os.environ:
+            raise usage_error(
+                f"--secret {name}: this shell's environment has no {name}; set it, or write {name}=VALUE.",
+                f"--secret {name}：当前环境没有变量 {name}；请先设置，或写成 {name}=值。",
+            )
+        found[name] = value if equals else os.environ[name]
+    return found
+
+
+def _secret_lines(file: Path) -> dict[str, str]:
+    found: dict[str, str] = {}
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = (error.strerror or "") if isinstance(error, OSError) else "not UTF-8"
+        raise usage_error(f"--secret-file {file} cannot be read: {why}.", f"--secret-file {file} 无法读取：{why}。") from None
+    for number, line in enumerate(text.splitlines(), 1):
+        name, equals, value = line.strip().partition("=")
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        if not equals:
+            raise usage_error(
+                f"--secret-file {file}, line {number}: it is written NAME=VALUE.",
+                f"--secret-file {file} 第 {number} 行：应写成 名称=值。",
+            )
+        quoted = len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'"
+        found[name.removeprefix("export ").strip()] = value[1:-1] if quoted else value
     return found
 
 

@@ -26,6 +26,7 @@ class Frame:
 
     OVERVIEW = Text("Overview", "概览")
     WORKLOADS = Text("Workloads", "工作负载")
+    WORKSPACES = Text("Workspaces", "工作空间")
     MODELS = Text("Models", "模型")
     BILL = Text("Bill", "账单")
     ACCOUNTS = Text("Accounts", "账务")

@@ -166,6 +166,8 @@ class Money:
     CATALOG = Text("Public prices", "公开价目")
     CATALOG_NOTE = Text("version {version}, in force from {at}", "第 {version} 版，{at} 起生效")
     ON_DEMAND = Text("On demand", "按量")
+    SPOT = Text("Spot", "竞价（spot）")
+    SPOT_NOTE = Text("makes way for work on demand", "为按需作业让位")
     ON_DEMAND_NOTE = Text("for one 度, billed by the second", "每度单价，按秒计费")
     FREE_QUOTA = Text("Free quota", "免费额度")
     FREE_NOTE = Text("for every new tenant, {days} days", "新租户赠送，有效 {days} 天")

@@ -11,6 +11,7 @@ class Work:
         "placed": Text("Placed", "已调度"),
         "starting": Text("Starting", "启动中"),
         "running": Text("Running", "运行中"),
+        "paused": Text("Paused", "已暂停"),
         "succeeded": Text("Succeeded", "已成功"),
         "failed": Text("Failed", "失败"),
         "cancelled": Text("Cancelled", "已取消"),
@@ -22,9 +23,9 @@ class Work:
         "ending": Text("Ending", "结束中"),
         "closed": Text("Closed", "已关闭"),
     }
-    KINDS: ClassVar[dict[str, Text]] = {"job": Text("Job", "作业"), "service": Text("Service", "服务")}
+    KINDS: ClassVar[dict[str, Text]] = {"job": Text("Job", "作业"), "service": Text("Service", "服务"), "workspace": Text("Workspace", "工作空间")}
     ALL = Text("All", "全部")
-    ALL_KINDS = Text("Jobs and services", "作业与服务")
+    ALL_KINDS = Text("All kinds", "全部类型")
     FILTER_STATE = Text("By state", "按状态筛选")
     FILTER_KIND = Text("By kind", "按类型筛选")
     LAUNCH = Text("Launch", "启动工作负载")
@@ -53,8 +54,6 @@ class Work:
         "为 SkyPilot 编写的文件可直接使用；带 workdir 的文件请在终端启动，以便上传目录。",
     )
     EXAMPLES = Text("Start from", "示例")
-    EXAMPLE_JOB = Text("a job", "作业")
-    EXAMPLE_SERVICE = Text("a service", "服务")
     QUOTE = Text("Get a quote", "询价")
     QUOTE_FIRST = Text(
         "Price, carbon and the sites that could take it appear here before anything starts. From your terminal:",
@@ -62,6 +61,7 @@ class Work:
     )
     QUOTE_TITLE = Text("Quote", "报价")
     QUOTE_HOUR = Text("An hour costs", "每小时费用")
+    QUOTE_MOST = Text("At most (dearest alternative)", "最高（最贵的备选）")
     QUOTE_HOUR_NOTE = Text("beyond your free quota and packs", "额度与算力包用完后")
     QUOTE_CARBON = Text("Carbon an hour", "每小时碳排放")
     QUOTE_CARBON_G = Text("{grams} gCO₂", "{grams} 克 CO₂")
@@ -80,6 +80,14 @@ class Work:
     CANCEL_YES = Text("Cancel it", "确认取消")
     KEEP = Text("Keep it running", "继续运行")
     CANCELLED = Text("It is being cancelled", "正在取消")
+    REST = Text("Pause it", "暂停运行")
+    RESTING = Text("It is being paused; its checkpoint is kept", "正在暂停，检查点会保留")
+    GO_ON = Text("Resume", "恢复运行")
+    GOING_ON = Text("It waits for a place and goes on from its checkpoint", "正在等待资源，将从检查点继续")
+    RESTART = Text("Restart", "重新开始")
+    RESTARTING = Text("It begins again from its last checkpoint", "将从最近的检查点重新开始")
+    CHECKPOINT = Text("Checkpoint", "检查点")
+    CHECKPOINT_TOLD = Text("no. {number}: {files} files, {size}", "第 {number} 个：{files} 个文件，{size}")
     TRACE = Text("Trace", "追溯")
     PROGRESS = Text("Progress", "进度")
 
@@ -106,6 +114,8 @@ class Work:
         "out_of_memory": Text("it went over its memory", "超出内存限制"),
         "timed_out": Text("it went over its time", "超出时长限制"),
         "cancelled": Text("it was cancelled", "被取消"),
+        "idle": Text("nobody used it", "长时间空闲"),
+        "stop_at": Text("its time to stop had come", "到达设定的停止时间"),
         "orphaned": Text("the site lost its agent", "站点代理长时间失联"),
         "lost": Text("the site lost it", "站点丢失了该作业"),
         "start_failed": Text("the site could not start it", "站点未能启动"),
@@ -115,9 +125,15 @@ class Work:
         "placement": Text("a place was found", "找到可用节点"),
         "accepted by the site": Text("accepted by the site", "站点已接受"),
         "first instruction ran": Text("first instruction ran", "首条指令开始执行"),
-        "asked for": Text("asked for", "应要求取消"),
+        "asked for": Text("asked for", "应要求"),
         "stopped by the platform": Text("stopped by the platform", "由平台停止"),
         "nothing left to pay with": Text("nothing left to pay with", "余额与额度已用完"),
+        "resumed": Text("resumed", "恢复运行"),
+        "restarted": Text("restarted", "重新开始"),
+        "pause asked for": Text("pause asked for", "应要求暂停"),
+        "restart asked for": Text("restart asked for", "应要求重新开始"),
+        "preempted: work on demand needs its devices": Text("work on demand needs its devices", "按需作业需要该设备"),
+        "room is made for it": Text("spot work makes way for it", "可中断作业正在让位"),
         "deployment stopped": Text("the deployment was stopped", "部署已停止"),
     }
     STOPPING = Text("its site is told to stop it: {cause}", "已通知站点停止：{cause}")

@@ -15,7 +15,7 @@ from zhisuan.console.tree import Plain
 
 WORKLOAD_TONES: dict[str, Tone] = {
     "pending": "wait", "placed": "wait", "starting": "run", "running": "run", "succeeded": "ok", "failed": "bad",
-    "cancelled": "off",
+    "cancelled": "off", "paused": "off",
 }  # fmt: skip
 LEASE_TONES: dict[str, Tone] = {"offered": "wait", "accepted": "run", "active": "run", "ending": "wait", "closed": "off"}
 SITE_TONES: dict[str, Tone] = {

@@ -4,7 +4,7 @@ A *run* is one generation of one lease. An engine holds any number of runs and o
 every method may be called from another process, after a crash or a restart, and gives the same answer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -22,6 +22,20 @@ class FileMount:
 
     archive: Path
     target: str
+
+
+@dataclass(frozen=True, slots=True)
+class FolderMount:
+    """A folder of the agent's host shown at ``target`` (as in ``FileMount``). ``read_only``: the run can change nothing of
+    what is shown, by the sandbox where there is one; else it gets a copy of its own, found afterwards by ``folder_dir``.
+
+    The folder holds regular files and folders only, must stay unchanged while the run has it read only, and until ``start``
+    has returned otherwise.
+    """
+
+    path: Path
+    target: str
+    read_only: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +79,17 @@ class RunSpec:
     with more than one, every line begins with the rank, as ``[0] ``. Archives are unpacked on every node; artefacts and
     progress are those of rank 0, and so is the service port.
 
+    ``checkpoint_archive`` is unpacked into the checkpoint folder of every node before ``setup``; see ``Engine.checkpoint_dir``.
+
+    ``on_stop`` is a bash script that runs beside the work, on every node, when a stop, ``max_seconds`` or the loss of the agent
+    asks it to end and a grace is given: after SIGTERM, with ``ZHISUAN_GRACE_SECONDS`` in its environment, for as long as the
+    grace lasts. It is not run for work that has not begun. ``grace_seconds`` is the grace where the engine itself ends the run
+    (``max_seconds``, no agent); None: the engine's own.
+
     ``orphan_seconds``: without ``keepalive`` for so long, or for the engine's own time where that is shorter, the run ends
     as ``orphaned``.
 
-    Every engine sets on every node ``ZHISUAN_ARTIFACTS``, ``ZHISUAN_PROGRESS``, ``ZHISUAN_NUM_NODES``,
+    Every engine sets on every node ``ZHISUAN_ARTIFACTS``, ``ZHISUAN_CHECKPOINT``, ``ZHISUAN_PROGRESS``, ``ZHISUAN_NUM_NODES``,
     ``ZHISUAN_NODE_RANK``, ``ZHISUAN_NODE_IPS`` (addresses that the nodes reach each other by, rank 0 first, one a line),
     ``ZHISUAN_NUM_ACCELERATORS`` (per node), and the same under the names of SkyPilot: ``SKYPILOT_NUM_NODES``,
     ``SKYPILOT_NODE_RANK``, ``SKYPILOT_NODE_IPS``, ``SKYPILOT_NUM_GPUS_PER_NODE``.
@@ -87,6 +108,10 @@ class RunSpec:
     mounts: tuple[FileMount, ...] = ()
     service: ServicePort | None = None
     orphan_seconds: int | None = None
+    checkpoint_archive: Path | None = None
+    on_stop: str | None = None
+    grace_seconds: int | None = None
+    folders: tuple[FolderMount, ...] = ()
 
 
 class RunPhase(StrEnum):
@@ -153,6 +178,26 @@ class Observation:
     progress: Progress | None
 
 
+@dataclass(frozen=True, slots=True)
+class EngineAccount:
+    """What an engine's own books say of an ended run, to be held against what the platform metered.
+
+    ``source`` names the books (``sacct``, ``squeue``, ``ray``, ``supervisor``), ``reference`` is the run's name in them and
+    ``state`` their word for how it ended. They count from ``started_at``, which may come before the first instruction (on Slurm
+    the allocation, on Ray the order), to ``ended_at``; ``elapsed_milliseconds`` leaves out what it was suspended. None: not in
+    these books.
+    """
+
+    source: str
+    reference: str
+    state: str
+    started_at: datetime
+    ended_at: datetime
+    elapsed_milliseconds: int
+    cpu_milliseconds: int | None = None
+    nodes: int | None = None
+
+
 class IsolationLevel(StrEnum):
     """``sandbox``: own uid, namespaces, memory and process limits; ``user_sandbox``: namespaces, but not all of the
     rest; ``none``: an ordinary process of the host."""
@@ -193,7 +238,7 @@ class EngineReport:
 @dataclass(frozen=True, slots=True)
 class ClusterAccelerator:
     """One accelerator of a cluster's node. ``key`` is unique on the node and lasting; ``kind`` is what the cluster calls
-    it (a GRES type, a Ray accelerator type), ``vendor`` is empty where the cluster does not say it."""
+    it (a GRES type, a Ray accelerator type), ``vendor`` is empty where the cluster does not say it. ``bus_id``: as in a grant."""
 
     key: str
     index: int
@@ -201,12 +246,14 @@ class ClusterAccelerator:
     vendor: str = ""
     uuid: str | None = None
     memory_mib: int | None = None
+    bus_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterNode:
     """One host of a cluster, with what the cluster itself would give to work there. ``usable`` false: the cluster starts
-    nothing there now, and ``note`` says why."""
+    nothing there now, and ``note`` says why. ``report``: what a program of ours on the node itself found and measured, where
+    there is one, as the plain values of a ``wire.site.NodeReport``; it is told instead of what the cluster says."""
 
     hostname: str
     cpus_milli: int
@@ -216,6 +263,7 @@ class ClusterNode:
     architecture: str = ""
     usable: bool = True
     note: str = ""
+    report: Mapping[str, object] | None = None
 
 
 class Engine(Protocol):
@@ -267,6 +315,23 @@ class Engine(Protocol):
 
         Its content is the tenant's: read it only through ``engines.artifacts``, which follows no link.
         """
+        ...
+
+    def accounts(self, runs: Sequence[tuple[str, int]]) -> Mapping[tuple[str, int], EngineAccount]:
+        """What the engine's own books say of these runs, asked for in as few questions as it can. A run that is not
+        here, never began, or that the books do not show as ended (yet, or any more) is left out."""
+        ...
+
+    def checkpoint_dir(self, lease_id: str, generation: int) -> Path:
+        """The folder the work saw as ``$ZHISUAN_CHECKPOINT``, of rank 0, while it runs and until ``remove``. Raises UnknownRun.
+
+        As ``artifacts_dir``: the tenant's, and read only through ``engines.artifacts``.
+        """
+        ...
+
+    def folder_dir(self, lease_id: str, generation: int, target: str) -> Path:
+        """The run's own copy (that of rank 0) of the folder it was given writable at ``target``, to be read as
+        ``artifacts_dir`` is. Raises UnknownRun, also where it had none there."""
         ...
 
     def service_socket(self, lease_id: str, generation: int) -> Path | None:

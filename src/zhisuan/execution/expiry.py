@@ -12,14 +12,13 @@ from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from zhisuan.base.db import Tx
-from zhisuan.execution.placing import GRACE_SECONDS
 from zhisuan.execution.service import lose
 from zhisuan.execution.tables import Lease, Listening
 from zhisuan.supply.tables import Site
 from zhisuan.workload.tables import Workload
 
-EXPIRY_MARGIN = timedelta(seconds=60 + GRACE_SECONDS)
-"""Grace and kill at the site, a site's time of last hearing that is written every few seconds, and clocks that drift."""
+EXPIRY_MARGIN = timedelta(seconds=60)
+"""Beside the lease's grace: the kill at the site, a site's time of last hearing that is written every few seconds, and clocks that drift."""
 NOBODY_LISTENED = timedelta(seconds=60)
 
 
@@ -36,18 +35,19 @@ def note_listening(tx: Tx) -> datetime:
 def expires_at(lease: Lease, last_seen_at: datetime | None, listening_since: datetime) -> datetime:
     """When a lease that is not renewed again counts as lost."""
     renewed = max(lease.offered_at, listening_since, last_seen_at or lease.offered_at)
-    return renewed + timedelta(seconds=lease.term_seconds) + EXPIRY_MARGIN
+    return renewed + timedelta(seconds=lease.term_seconds + int(lease.offer["grace_seconds"])) + EXPIRY_MARGIN
 
 
 def expired_leases(tx: Tx, listening_since: datetime, limit: int = 500) -> Sequence[str]:
     """Open leases whose term and margin are over, oldest first, found without a lock."""
     renewed = func.greatest(Lease.offered_at, func.coalesce(Site.last_seen_at, Lease.offered_at), listening_since)
+    grace = Lease.offer["grace_seconds"].as_integer()
     query = (
         select(Lease.id)
         .join(Site, Site.id == Lease.site_id)
         .where(
             Lease.state != "closed",
-            renewed + Lease.term_seconds * text("interval '1 second'") + EXPIRY_MARGIN <= tx.now,
+            renewed + (Lease.term_seconds + grace) * text("interval '1 second'") + EXPIRY_MARGIN <= tx.now,
         )
         .order_by(Lease.id)
         .limit(limit)

@@ -6,18 +6,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import distinct_on
 
 from zhisuan.base.clock import whole_second
 from zhisuan.base.db import Tx
 from zhisuan.base.errors import Conflict
+from zhisuan.base.store import Store
 from zhisuan.base.text import Text
+from zhisuan.execution import volumes
 from zhisuan.execution.placing import SITE_CHANNEL, release_devices
-from zhisuan.execution.rules import end_of
+from zhisuan.execution.rules import End, Wishes, end_of
 from zhisuan.execution.tables import Artefact, Lease, LogPiece
 from zhisuan.supply.tables import Site
 from zhisuan.wire.site import LeaseOffer, LeasePhase, LeaseReport
 from zhisuan.workload import service as workloads
+from zhisuan.workload.spec import WorkloadSpec
 from zhisuan.workload.tables import Workload
 
 ROUTES_CHANNEL = "zs_routes"
@@ -34,10 +36,10 @@ class Desired:
 
 
 def desired_of_site(tx: Tx, site_id: str) -> Desired:
-    leases = tx.session.scalars(
-        select(Lease).where(Lease.site_id == site_id, Lease.state != "closed").order_by(Lease.id)
+    leases = tx.session.execute(
+        select(Lease.offer, Lease.desired).where(Lease.site_id == site_id, Lease.state != "closed").order_by(Lease.id)
     ).all()
-    offers = tuple(LeaseOffer.model_validate({**lease.offer, "desired": lease.desired}) for lease in leases)
+    offers = tuple(LeaseOffer.model_validate({**offer, "desired": desired}) for offer, desired in leases)
     text = "|".join(f"{o.lease_id}:{o.generation}:{o.desired}" for o in offers)
     return Desired(hashlib.sha256(text.encode()).hexdigest()[:16], offers)
 
@@ -49,6 +51,8 @@ def news(tx: Tx, site_id: str, reports: Sequence[LeaseReport]) -> list[LeaseRepo
     answer's list that it should not hold it.
     """
     wanted = {r.lease_id for r in reports if r.lease_id.isprintable()}
+    if not wanted:
+        return []
     rows = tx.session.execute(
         select(Lease, Workload)
         .join(Workload, Workload.id == Lease.workload_id)
@@ -60,7 +64,7 @@ def news(tx: Tx, site_id: str, reports: Sequence[LeaseReport]) -> list[LeaseRepo
         for report in sorted(reports, key=lambda r: r.lease_id)
         if report.lease_id in held
         and held[report.lease_id][0].generation == report.generation
-        and (_moves(held[report.lease_id][0], report) or _progresses(*held[report.lease_id], report))
+        and (_moves(held[report.lease_id][0], report) or _progresses(*held[report.lease_id], report) or _tells(*held[report.lease_id], report))
     ]
 
 
@@ -81,6 +85,9 @@ def apply_report(tx: Tx, site_id: str, report: LeaseReport) -> None:
         _apply(tx, lease, workload, report)
     if _progresses(lease, workload, report):
         _note_progress(tx, workload, report)
+    elif _tells(lease, workload, report):
+        workload.progress_message = report.message and report.message[:PROGRESS_LENGTH_MAX]
+        tx.notify(workloads.WATCH_CHANNEL, workload.id)
 
 
 def _moves(lease: Lease, report: LeaseReport) -> bool:
@@ -96,6 +103,12 @@ def _progresses(lease: Lease, workload: Workload, report: LeaseReport) -> bool:
     if report.progress is None or report.phase is not LeasePhase.running or lease.state == "ending":
         return False
     return (workload.progress_ppm, workload.progress_message) != _progress(report)
+
+
+def _tells(lease: Lease, workload: Workload, report: LeaseReport) -> bool:
+    """Whether work that does not run yet has something new to say of what it waits for."""
+    told = report.message and report.message[:PROGRESS_LENGTH_MAX]
+    return report.phase is LeasePhase.accepted and lease.active_from is None and workload.progress_message != told
 
 
 def _progress(report: LeaseReport) -> tuple[int | None, str | None]:
@@ -133,6 +146,7 @@ def _activate(tx: Tx, lease: Lease, workload: Workload, started_at: datetime) ->
     lease.active_from = max(whole_second(started_at), whole_second(lease.offered_at))
     if lease.state == "accepted":
         lease.state = "active"
+    workload.progress_message = None
     if workload.state == "starting":
         workloads.move(tx, workload, "running", "first instruction ran", lease_id=lease.id)
     tx.emit("lease.active", lease.id, {"from": lease.active_from.isoformat()})
@@ -156,19 +170,29 @@ def _end(tx: Tx, lease: Lease, report: LeaseReport) -> None:
 
 
 def _close(tx: Tx, lease: Lease, workload: Workload) -> None:
-    end = end_of(
-        reason=lease.reason, exit_code=lease.exit_code, cancel_requested=workload.cancel_requested_at is not None,
-        taken_back=lease.taken_back, restarts_left=workload.restarts_left, kind=workload.kind,
-    )  # fmt: skip
+    end = _end_of(lease, workload)
     lease.state, lease.closed_at, lease.fault = "closed", tx.now, end.fault
     if end.state == "pending":
         workload.restarts_left -= 1 if end.fault else 0
+        workload.retries_left -= 1 if end.retry else 0
         workload.progress_ppm = workload.progress_message = None
-    outcome = workloads.Outcome(lease.exit_code, lease.reason, lease.message)
+    workload.pause_reason = None
+    reason = end.cause if end.state == "paused" else lease.reason
+    outcome = workloads.Outcome(lease.exit_code, reason, lease.message)
     workloads.move(tx, workload, end.state, end.cause, outcome, lease_id=lease.id)
     tx.emit("lease.closed", lease.id, {"fault": end.fault})
     tx.notify(SITE_CHANNEL, lease.site_id)
     tx.notify(ROUTES_CHANNEL)
+
+
+def _end_of(lease: Lease, workload: Workload) -> End:
+    survival = WorkloadSpec.from_dict(workload.spec).survival
+    wishes = Wishes(
+        cancel=workload.cancel_requested_at is not None, pause=workload.pause_reason, taken_back=lease.taken_back,
+        restarts_left=workload.restarts_left, retries_left=workload.retries_left, retry_exit_codes=survival.retry_exit_codes,
+        idle_down=survival.idle_down,
+    )  # fmt: skip
+    return end_of(reason=lease.reason, exit_code=lease.exit_code, kind=workload.kind, wishes=wishes)
 
 
 def cancel(tx: Tx, workload: Workload, cause: str = "asked for") -> None:
@@ -186,30 +210,47 @@ def cancel(tx: Tx, workload: Workload, cause: str = "asked for") -> None:
     lease = open_lease(tx, workload.id)
     if lease is None:
         workloads.move(tx, workload, "cancelled", cause)
-    elif lease.desired != "stop":
-        lease.desired = "stop"
-        workloads.note(tx, workload, f"its site is told to stop it: {cause}", lease_id=lease.id)
-        tx.emit("lease.stop", lease.id)
-        tx.notify(SITE_CHANNEL, lease.site_id)
+    else:
+        stop_lease(tx, workload, lease, cause)
+
+
+def stop_lease(tx: Tx, workload: Workload, lease: Lease, cause: str, *, notice_seconds: int = 0, taken_back: str | None = None) -> bool:
+    """Tell a site to end a lease's work. The work has its own grace, or the notice where that is longer; it is shown to the work
+    and in the record. ``taken_back``: why its workload then waits for another place. False where it was told already."""
+    if lease.state == "closed" or lease.desired == "stop":
+        return False
+    grace_seconds = max(notice_seconds, int(lease.offer["grace_seconds"]))
+    lease.desired, lease.taken_back = "stop", taken_back
+    lease.offer = {**lease.offer, "grace_seconds": grace_seconds}
+    detail = {"lease_id": lease.id, "grace_seconds": grace_seconds}
+    workloads.note(tx, workload, f"its site is told to stop it: {cause}", **detail)
+    tx.emit("lease.stop", lease.id, {"cause": cause})
+    tx.notify(SITE_CHANNEL, lease.site_id)
+    return True
 
 
 def take_back(tx: Tx, site_id: str, *, grace_seconds: int, cause: str) -> int:
-    """Tell a site to end all its work within ``grace_seconds``; the workloads wait for another place. How many leases are not
+    """Tell a site to end all its work with so long a notice; the workloads wait for another place. How many leases are not
     closed yet. Doing it again changes nothing."""
     query = select(Lease.id, Lease.workload_id).where(Lease.site_id == site_id, Lease.state != "closed")
     rows = tx.session.execute(query.order_by(Lease.workload_id)).all()
     for lease_id, workload_id in rows:
-        workload = tx.session.get_one(Workload, workload_id, with_for_update=True)
-        lease = tx.session.get_one(Lease, lease_id, with_for_update=True)
-        if lease.state in ("ending", "closed") or lease.desired == "stop":
-            continue
-        lease.desired, lease.taken_back = "stop", cause
-        lease.offer = {**lease.offer, "grace_seconds": grace_seconds}
-        workloads.note(tx, workload, f"its site is told to stop it: {cause}", lease_id=lease.id)
-        tx.emit("lease.stop", lease.id, {"taken_back": cause})
-    if rows:
-        tx.notify(SITE_CHANNEL, site_id)
+        _end_for_move(tx, workload_id, lease_id, grace_seconds, cause)
     return len(rows)
+
+
+def end_for_move(tx: Tx, lease_id: str, *, grace_seconds: int, cause: str) -> None:
+    """As ``take_back``, of one lease."""
+    workload_id = tx.session.scalar(select(Lease.workload_id).where(Lease.id == lease_id))
+    if workload_id is not None:
+        _end_for_move(tx, workload_id, lease_id, grace_seconds, cause)
+
+
+def _end_for_move(tx: Tx, workload_id: str, lease_id: str, grace_seconds: int, cause: str) -> None:
+    workload = tx.session.get_one(Workload, workload_id, with_for_update=True)
+    lease = tx.session.get_one(Lease, lease_id, with_for_update=True)
+    if lease.state != "ending":
+        stop_lease(tx, workload, lease, cause, notice_seconds=grace_seconds, taken_back=cause)
 
 
 def lose_leases(tx: Tx, site: Site) -> int:
@@ -258,24 +299,14 @@ def add_log(tx: Tx, site_id: str, lease_id: str, generation: int, offset: int, d
     lease = tx.session.get(Lease, lease_id, with_for_update=True)
     if lease is None or lease.site_id != site_id or lease.generation != generation or lease.state == "closed":
         return offset + len(data)
-    end = _log_ends(tx, [lease_id]).get(lease_id, 0)
+    extent = volumes.extents(tx, [lease_id]).get(lease_id)
+    end = extent.end if extent is not None else 0
     if offset != end or not data:
         return end
     tx.session.add(LogPiece(lease_id=lease_id, at_byte=offset, data=data))
     tx.session.flush()
     tx.notify(workloads.WATCH_CHANNEL, lease.workload_id)
     return end + len(data)
-
-
-def _log_ends(tx: Tx, lease_ids: Sequence[str]) -> dict[str, int]:
-    """How many bytes of output each of these leases has; one without output is left out."""
-    rows = tx.session.execute(
-        select(LogPiece.lease_id, LogPiece.at_byte + func.length(LogPiece.data))
-        .where(LogPiece.lease_id.in_(lease_ids))
-        .order_by(LogPiece.lease_id, LogPiece.at_byte.desc())
-        .ext(distinct_on(LogPiece.lease_id))
-    )
-    return {lease_id: int(end) for lease_id, end in rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,22 +317,27 @@ class Output:
     end: int
 
 
-def read_log(tx: Tx, workload_id: str, offset: int, limit: int) -> Output:
+def read_log(tx: Tx, store: Store, workload_id: str, offset: int, limit: int) -> Output:
     """At most ``limit`` bytes of a workload's output from ``offset``: that of all its leases, one after the other.
 
-    A closed lease takes no more output and a new one is made only after, so a byte never changes its place.
+    A closed lease takes no more output and a new one is made only after, so a byte never changes its place. Raises
+    ``NotFound`` for output that was removed after its time.
     """
     lease_ids = list(
         tx.session.scalars(select(Lease.id).where(Lease.workload_id == workload_id).order_by(Lease.generation))
     )
-    ends = _log_ends(tx, lease_ids)
+    found = volumes.extents(tx, lease_ids)
     data, start = b"", 0
     for lease_id in lease_ids:
-        end = start + ends.get(lease_id, 0)
-        if len(data) < limit and offset + len(data) < end:
+        extent = found.get(lease_id, volumes.Extent(0, 0))
+        if len(data) < limit and offset + len(data) < start + extent.packed:
+            data += volumes.read(tx, store, lease_id, offset + len(data) - start, limit - len(data))
+        if len(data) < limit and offset + len(data) < start + extent.end:
             data += _lease_log(tx, lease_id, offset + len(data) - start, limit - len(data))
-        start = end
-    return Output(data, start)
+        start += extent.end
+        if len(data) < limit and offset + len(data) < start:
+            break  # It was moved to the store in between; whoever reads asks again.
+    return Output(data, sum(extent.end for extent in found.values()))
 
 
 def _lease_log(tx: Tx, lease_id: str, offset: int, limit: int) -> bytes:

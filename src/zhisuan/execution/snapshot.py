@@ -1,10 +1,13 @@
-"""The snapshot that placement decides on, read from supply and catalogue in a bounded number of queries."""
+"""Reading what placement decides on from supply, in a bounded number of queries: everything, or what is asked for by id."""
 
 from collections import defaultdict
-from collections.abc import Iterable
-from datetime import timedelta
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVarTuple
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from zhisuan.base.db import Tx
 from zhisuan.placement.rules import plain_names
@@ -12,60 +15,104 @@ from zhisuan.placement.types import ClassFacts, DeviceState, NodeState, SiteStat
 from zhisuan.supply import service as supply
 from zhisuan.supply.grid_factors import grid_factor
 from zhisuan.supply.service import is_reachable, site_facts
-from zhisuan.supply.tables import Device, Node, Site
+from zhisuan.supply.tables import Device, Node, Site, SiteRecall
 
+Columns = TypeVarTuple("Columns")
 HEALTH_USABLE = ("ok", "degraded", "unknown")
+SITE_COLUMNS = (
+    Site.id, Site.name, Site.provider_id, Site.state, Site.region, Site.pue_milli, Site.engine, Site.offering,
+    Site.clock_offset_ms, Site.last_seen_at,
+)  # fmt: skip
 
 
-def take_snapshot(
-    tx: Tx, *, classes: Iterable[ClassFacts], price_e8_per_du: int, cpu_with_accelerator_free: bool, ttl: timedelta
-) -> Snapshot:
-    """All sites that have joined, their nodes and devices, at this transaction's time."""
-    sites = tx.session.scalars(select(Site).where(Site.state != "closed").order_by(Site.id)).all()
-    # Columns and not objects: a city has a hundred thousand devices.
-    nodes = tx.session.execute(select(Node.id, Node.site_id, Node.hostname, Node.present).order_by(Node.id)).all()
-    devices = tx.session.execute(
-        select(
-            Device.id, Device.key, Device.kind, Device.class_id, Device.reported_capacity, Device.allocated, Device.health, Device.node_id
+@dataclass(frozen=True, slots=True)
+class SiteRecord:
+    """What is stored of a site that has not closed. ``site`` belongs to no session."""
+
+    site: Site
+    recall: SiteRecall | None
+    factors_ppm: tuple[tuple[str, int], ...]
+
+    def state(self, nodes: tuple[NodeState, ...], *, reachable: bool, offered: bool) -> SiteState:
+        site = self.site
+        isolation, allowed = site_facts(site.engine)
+        return SiteState(
+            id=site.id, name=site.name, provider_id=site.provider_id, state=site.state, reachable=reachable,
+            isolated=isolation in ("sandbox", "user_sandbox") or allowed, region=site.region, pue_milli=site.pue_milli,
+            grid_g_per_mwh=grid_factor(site.region).g_per_mwh, nodes=nodes,
+            gang_nodes_max=int(site.engine.get("nodes_max", 1)), offered=offered, factors_ppm=self.factors_ppm,
+        )  # fmt: skip
+
+    def offer(self, now: datetime) -> supply.Offer:
+        return supply.offer_of(self.site, self.recall, now)
+
+
+def read_sites(tx: Tx, ids: Collection[str] | None = None) -> list[SiteRecord]:
+    """All sites that have not closed, or those of them that are asked for, by id."""
+    found = tx.session.execute(
+        _among(select(*SITE_COLUMNS).where(Site.state != "closed").order_by(Site.id), Site.id, ids)
+    ).all()
+    sites = [Site(**row._mapping) for row in found]
+    # Columns and not the session's objects: these are kept when the transaction is over, however it ends.
+    recalls = tx.session.execute(
+        _among(
+            select(SiteRecall.site_id, SiteRecall.stop_at, SiteRecall.until).where(SiteRecall.state != "ended"),
+            SiteRecall.site_id,
+            ids,
         )
-        .where(Device.present)
-        .order_by(Device.id)
+    ).all()
+    recall_of = {row.site_id: SiteRecall(**row._mapping) for row in recalls}
+    factors: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for (site_id, class_id), ppm in sorted(supply.rate_factors(tx, ids).items()):
+        factors[site_id].append((class_id, ppm))
+    return [SiteRecord(s, recall_of.get(s.id), tuple(factors[s.id])) for s in sites]
+
+
+def read_nodes(
+    tx: Tx, *, ids: Collection[str] | None = None, site_ids: Collection[str] | None = None
+) -> dict[str, dict[str, NodeState]]:
+    """Nodes with their present devices, by site and node: all, or those of these ids, or of these sites."""
+    # Columns and not objects: a city has a hundred thousand devices.
+    query = select(Node.id, Node.site_id, Node.hostname, Node.present).order_by(Node.site_id, Node.id)
+    nodes = tx.session.execute(_among(_among(query, Node.id, ids), Node.site_id, site_ids)).all()
+    of_nodes = None if ids is None and site_ids is None else [row.id for row in nodes]
+    devices = tx.session.execute(
+        _among(
+            select(
+                Device.id, Device.key, Device.kind, Device.class_id, Device.reported_capacity, Device.allocated, Device.health, Device.node_id
+            ).where(Device.present).order_by(Device.id),
+            Device.node_id,
+            of_nodes,
+        )
     ).all()  # fmt: skip
     by_node: dict[str, list[DeviceState]] = defaultdict(list)
     for ident, key, kind, class_id, capacity, allocated, health, node_id in devices:
         state = DeviceState(ident, key, kind, class_id, capacity, allocated, health in HEALTH_USABLE)
         by_node[node_id].append(state)
-    by_site: dict[str, list[NodeState]] = defaultdict(list)
+    by_site: dict[str, dict[str, NodeState]] = defaultdict(dict)
     for ident, site_id, hostname, present in nodes:
-        by_site[site_id].append(NodeState(ident, hostname, present, tuple(by_node[ident])))
-    offers = supply.offers(tx, sites)
-    factors: dict[str, list[tuple[str, int]]] = defaultdict(list)
-    for (site_id, class_id), ppm in sorted(supply.rate_factors(tx).items()):
-        factors[site_id].append((class_id, ppm))
+        by_site[site_id][ident] = NodeState(ident, hostname, present, tuple(by_node[ident]))
+    return by_site
+
+
+def _among(query: Select[*Columns], column: InstrumentedAttribute[str], ids: Collection[str] | None) -> Select[*Columns]:
+    return query if ids is None else query.where(column.in_(ids))
+
+
+def take_snapshot(
+    tx: Tx, *, classes: Iterable[ClassFacts], price_e8_per_du: int, cpu_with_accelerator_free: bool, ttl: timedelta
+) -> Snapshot:
+    """All sites that have joined, their nodes and devices, at this transaction's time, read anew."""
+    nodes = read_nodes(tx)
     states = (
-        _site_state(
-            s, tuple(by_site[s.id]), reachable=is_reachable(s, tx.now, ttl), offered=offers[s.id].offered, factors=tuple(factors[s.id])
+        record.state(
+            tuple(nodes[record.site.id].values()),
+            reachable=is_reachable(record.site, tx.now, ttl),
+            offered=record.offer(tx.now).offered,
         )
-        for s in sites
-    )  # fmt: skip
-    return Snapshot(
-        sites=tuple(states),
-        classes=tuple(classes),
-        price_e8_per_du=price_e8_per_du,
-        cpu_with_accelerator_free=cpu_with_accelerator_free,
+        for record in read_sites(tx)
     )
-
-
-def _site_state(
-    site: Site, nodes: tuple[NodeState, ...], *, reachable: bool, offered: bool, factors: tuple[tuple[str, int], ...]
-) -> SiteState:
-    isolation, allowed = site_facts(site.engine)
-    return SiteState(
-        id=site.id, name=site.name, provider_id=site.provider_id, state=site.state, reachable=reachable,
-        isolated=isolation in ("sandbox", "user_sandbox") or allowed, region=site.region, pue_milli=site.pue_milli,
-        grid_g_per_mwh=grid_factor(site.region).g_per_mwh, nodes=nodes,
-        gang_nodes_max=int(site.engine.get("nodes_max", 1)), offered=offered, factors_ppm=factors,
-    )  # fmt: skip
+    return Snapshot(tuple(states), tuple(classes), price_e8_per_du, cpu_with_accelerator_free)
 
 
 def class_facts(rows: Iterable[tuple[str, str, int | None, int | None]]) -> tuple[ClassFacts, ...]:

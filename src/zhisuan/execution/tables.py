@@ -28,6 +28,7 @@ class Lease(Table):
     ``offer`` is the message for the agent without what changes. ``fault`` names who ended it early when it was not the
     work itself: platform or provider; such leases are not charged. Power, PUE and region are those of the placement, so that
     energy and carbon of a lease never change after the fact. ``node_ids`` are in the order of the ranks.
+    ``spot``: held only until work on demand finds no other place; ``preempted_for`` is the workload that it made way for.
     ``term_seconds``: see ``expiry``. ``taken_back`` says why the platform ends it so that its workload waits for another place.
     """
 
@@ -53,6 +54,8 @@ class Lease(Table):
     desired: Mapped[str]
     term_seconds: Mapped[int]
     taken_back: Mapped[str | None]
+    spot: Mapped[bool] = mapped_column(server_default=text("false"))
+    preempted_for: Mapped[str | None]
     offer: Mapped[dict[str, Any]]
     rate_udu_per_hour: Mapped[int]
     power_milliwatts: Mapped[int]
@@ -101,6 +104,51 @@ class LogPiece(Table):
     lease_id: Mapped[str] = mapped_column(ForeignKey("execution_lease.id"), primary_key=True)
     at_byte: Mapped[int] = mapped_column(primary_key=True)
     data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Checkpoint(Table):
+    """A whole copy of a workload's checkpoint folder, as one of its leases left it; the highest ``number`` is the current one.
+    ``files`` are [path, SHA-256, bytes]; ``new_bytes`` of ``size_bytes`` were not in the one before."""
+
+    __tablename__ = "execution_checkpoint"
+    __table_args__ = (UniqueConstraint("workload_id", "number"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workload_id: Mapped[str]
+    number: Mapped[int]
+    lease_id: Mapped[str] = mapped_column(ForeignKey("execution_lease.id"))
+    generation: Mapped[int]
+    org_id: Mapped[str]
+    files: Mapped[list[Any]]
+    size_bytes: Mapped[int]
+    new_bytes: Mapped[int]
+    created_at: Mapped[datetime]
+
+
+class CheckpointBlob(Table):
+    """Bytes that an organisation's checkpoints are made of; they are in the artefact store under their digest."""
+
+    __tablename__ = "execution_checkpoint_blob"
+
+    org_id: Mapped[str] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(primary_key=True)
+    size_bytes: Mapped[int]
+    created_at: Mapped[datetime]
+
+
+class LogVolume(Table):
+    """``size_bytes`` of a lease's output from ``at_byte``, compressed in the artefact store; ``removed_at`` is when it had been
+    kept for its time."""
+
+    __tablename__ = "execution_log_volume"
+
+    lease_id: Mapped[str] = mapped_column(ForeignKey("execution_lease.id"), primary_key=True)
+    at_byte: Mapped[int] = mapped_column(primary_key=True)
+    size_bytes: Mapped[int]
+    sha256: Mapped[str]
+    stored_bytes: Mapped[int]
+    packed_at: Mapped[datetime]
+    removed_at: Mapped[datetime | None]
 
 
 class Artefact(Table):

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from random import Random
 from secrets import SystemRandom, randbits
 from typing import Any
@@ -15,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from zhisuan.base.clock import Clock, SystemClock
 from zhisuan.base.errors import Unavailable
@@ -26,7 +27,8 @@ from zhisuan.gateway.errors import ApiError, internal, method_not_allowed, unkno
 from zhisuan.gateway.http import ClientGone, Exchange
 from zhisuan.gateway.metrics import CONTENT_TYPE, exposition
 from zhisuan.gateway.service import Gateway
-from zhisuan.wire.frames import MESSAGE_BYTES_MAX, TUNNEL_PATH
+from zhisuan.gateway.workspaces import WORKSPACES_PATH
+from zhisuan.wire.frames import TUNNEL_PATH, WORKSPACE_MESSAGE_BYTES_MAX
 
 log = logging.getLogger(__name__)
 # Every call waits for the journal's thread, and that thread for the interpreter's lock: 5 ms, Python's default, is far
@@ -75,15 +77,19 @@ class _Endpoint:
 
 
 class _Application(Starlette):
-    """Model calls go straight to their endpoint: what routing and middleware would cost them is a tenth of a call."""
+    """Model calls go straight to their endpoint: what routing and middleware would cost them is a tenth of a call. So do the
+    requests to workspaces, whose paths are theirs as they were sent."""
 
-    def __init__(self, completions: _Endpoint, **parts: Any) -> None:
+    def __init__(self, completions: _Endpoint, workspaces: ASGIApp, **parts: Any) -> None:
         super().__init__(**parts)
         self._completions = completions
+        self._workspaces = workspaces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in COMPLETION_PATHS:
             await self._completions(scope, receive, send)
+        elif scope["type"] in ("http", "websocket") and scope["path"].startswith(WORKSPACES_PATH):
+            await self._workspaces(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 
@@ -105,6 +111,7 @@ def build_gateway(config: GatewayConfig, *, clock: Clock | None = None, ids: Ids
     completions = _Endpoint(gateway, ids, gateway.complete)
     return _Application(
         completions,
+        partial(gateway.workspaces.serve, ids),
         routes=[
             *(Route(path, completions, methods=["POST"]) for path in COMPLETION_PATHS),  # GET there answers 405
             Route("/v1/models", _Endpoint(gateway, ids, gateway.list_models), methods=["GET"]),
@@ -159,7 +166,7 @@ def make_server(config: GatewayConfig, host: str, port: int) -> uvicorn.Server:
             proxy_headers=False,
             log_level="warning",
             server_header=False,
-            ws_max_size=MESSAGE_BYTES_MAX,
+            ws_max_size=WORKSPACE_MESSAGE_BYTES_MAX,
             ws_ping_interval=config.ping_seconds,
             ws_ping_timeout=config.ping_seconds,
             ws_per_message_deflate=False,

@@ -21,6 +21,9 @@ class GatewayConfig(BaseModel):
     credential: SecretStr
     gateway_name: str = Field(min_length=1)
     journal_path: Path
+    gateway_url: str = ""
+    """The address of this gateway as others are told it; with ``workspace_url`` it says where workspaces are in a browser."""
+    workspace_url: str | None = None
 
     body_bytes_max: int = Field(default=8 * MIB, gt=0)
     answer_bytes_max: int = Field(default=32 * MIB, gt=0)
@@ -47,3 +50,9 @@ class GatewayConfig(BaseModel):
     ship_batch_max: int = Field(default=1_000, gt=0, le=5_000)
     ping_seconds: float = Field(default=5.0, gt=0)
     stop_seconds_max: int = Field(default=10, ge=0)
+    workspace_streams_max: int = Field(default=128, gt=0)
+    """Requests and connections of one workspace at once: a page needs some ten."""
+    workspace_recheck_seconds: float = Field(default=15.0, gt=0)
+    """How often it is asked whether the holder of an open connection may still have it."""
+    workspace_idle_seconds_max: float = Field(default=300.0, gt=0)
+    """A request that is not a WebSocket may stand still for so long."""

@@ -18,6 +18,10 @@ from zhisuan.wire.gateway import (
     SiteAnswer,
     SiteQuestion,
     TokenUsageBatch,
+    WorkspaceAnswer,
+    WorkspaceEntered,
+    WorkspaceEntry,
+    WorkspaceQuestion,
 )
 
 log = logging.getLogger(__name__)
@@ -65,6 +69,15 @@ class ControlClient:
 
     async def usage(self, batch: TokenUsageBatch) -> Accepted:
         return await self._ask("usage", batch, Accepted)
+
+    async def workspace(self, question: str) -> WorkspaceAnswer:
+        """``question`` is the workspace's id and the digest of a credential, with a space between."""
+        workload_id, _, credential_digest = question.partition(" ")
+        message = WorkspaceQuestion(workload_id=workload_id, credential_digest=credential_digest)
+        return await self._ask("workspace", message, WorkspaceAnswer)
+
+    async def enter(self, entry: WorkspaceEntry) -> WorkspaceEntered:
+        return await self._ask("enter", entry, WorkspaceEntered)
 
     async def _ask(self, call: str, question: Message, form: type[Answer], *, wait_seconds: int = 0) -> Answer:
         if self._session is None:

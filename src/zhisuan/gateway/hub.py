@@ -11,7 +11,7 @@ from zhisuan.base.secrets import digest
 from zhisuan.gateway.cache import AnswerCache
 from zhisuan.gateway.control import ServerUnavailable
 from zhisuan.gateway.tunnel import SiteLink, StreamFailed
-from zhisuan.wire.frames import CLOSE_CREDENTIAL, CLOSE_PROTOCOL, CLOSE_REPLACED, FrameError
+from zhisuan.wire.frames import CLOSE_CREDENTIAL, CLOSE_PROTOCOL, CLOSE_REPLACED, MESSAGE_BYTES_MAX, FrameError
 from zhisuan.wire.gateway import SiteAnswer
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,10 @@ class _Tunnel:
             message = await self.websocket.receive()
             if message["type"] == "websocket.disconnect":
                 return
-            self.link.receive(message.get("bytes") or b"")
+            data = message.get("bytes") or b""
+            if len(data) > MESSAGE_BYTES_MAX:
+                raise FrameError(f"a message has at most {MESSAGE_BYTES_MAX} bytes, this one {len(data)}")
+            self.link.receive(data)
 
 
 class TunnelHub:

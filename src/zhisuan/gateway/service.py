@@ -34,6 +34,7 @@ from zhisuan.gateway.metering import Meter
 from zhisuan.gateway.requests import read_request
 from zhisuan.gateway.routes import Balancer, RouteFollower, RouteTable
 from zhisuan.gateway.shipping import Shipper
+from zhisuan.gateway.workspaces import Workspaces
 from zhisuan.wire.gateway import KeyAnswer, Route, SiteAnswer
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class Gateway:
         self.refusals: Counter[str] = Counter()
         balancer = Balancer(self.hub.reachable, monotonic, config.suspect_seconds)
         self._forwarder = Forwarder(config, self.hub, balancer, self.meter)
+        self.workspaces = Workspaces(config, self._control, self.hub, monotonic=monotonic)
         self._follower = RouteFollower(
             self.table, self._control, balancer, wait_seconds=config.routes_wait_seconds, random=random
         )
@@ -95,6 +97,7 @@ class Gateway:
             stack.push_async_callback(self.shipper.ship_last)
             stack.push_async_callback(self._keys.close)
             stack.push_async_callback(self._sites.close)
+            stack.push_async_callback(self.workspaces.close)
             tasks = [asyncio.create_task(act()) for act in (self._follower.run, self.meter.run, self.shipper.run)]
             for task in tasks:
                 task.add_done_callback(_report_end)

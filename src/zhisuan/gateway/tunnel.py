@@ -1,7 +1,7 @@
 """The gateway's end of the tunnels: sites connect, streams are opened over them.
 
-Life of a stream: OPEN and the request's DATA and END go out, the site answers HEAD, DATA … END. RESET from either side
-ends it at once. When the WebSocket goes, every stream on it fails with ``tunnel_lost``.
+Life of a stream: OPEN and the request's DATA and END go out, the site answers HEAD, DATA … END. A stream of bytes
+(``connect``) carries DATA and one END each way as they come. RESET from either side ends it at once. When the WebSocket goes, every stream on it fails with ``tunnel_lost``.
 """
 
 import asyncio
@@ -45,6 +45,8 @@ class TunnelStream:
         self._inbox = Inbox()
         self._head: asyncio.Future[TunnelHead] = asyncio.get_running_loop().create_future()
         self._closed = False
+        self._duplex = False
+        self._finished = False
         self._linger: asyncio.TimerHandle | None = None
 
     async def send(self, opening: TunnelOpen, body: bytes) -> None:
@@ -61,6 +63,29 @@ class TunnelStream:
             await self._link.send(encode(FrameType.DATA, self._number, body[sent : sent + taken]))
             sent += taken
         await self._link.send(encode(FrameType.END, self._number))
+
+    async def connect(self, lease_id: str, generation: int) -> None:
+        """Make this a stream of bytes to the port of a lease's service. Raises ``StreamFailed`` where there is none."""
+        self._duplex = True
+        opening = TunnelOpen(lease_id=lease_id, generation=generation, method="CONNECT", path="/")
+        await self._link.send(encode(FrameType.OPEN, self._number, opening.model_dump_json().encode()))
+        head = await self._head
+        if head.status != 200:
+            raise StreamFailed("upstream_failed", f"the site answered {head.status}")
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes, waiting while the other end takes none. Raises ``StreamFailed`` when the stream is broken."""
+        sent = 0
+        while sent < len(data):
+            taken = await self._window.take(len(data) - sent)
+            await self._link.send(encode(FrameType.DATA, self._number, data[sent : sent + taken]))
+            sent += taken
+
+    async def finish(self) -> None:
+        """Say that nothing more will be sent; what comes can still be read."""
+        if not self._finished:
+            self._finished = True
+            await self._link.send(encode(FrameType.END, self._number))
 
     async def head(self) -> TunnelHead:
         return await self._head
@@ -87,7 +112,7 @@ class TunnelStream:
         if self._closed:
             return
         self._closed = True
-        if not self._inbox.over:
+        if not self._inbox.over or (self._duplex and not self._finished):
             self._link.post(encode(FrameType.RESET, self._number, _reset("cancelled")))
         self._link.drop(self._number)
 
@@ -112,7 +137,8 @@ class TunnelStream:
             self._inbox.end()
             if not self._head.done():
                 self._fail(StreamFailed("upstream_failed", "the answer ended before it began"))
-            self._after_end()
+            if not self._duplex:
+                self._after_end()
         elif frame.type == FrameType.RESET:
             reset = TunnelReset.model_validate_json(frame.payload)
             self._fail(StreamFailed(reset.code, reset.message))

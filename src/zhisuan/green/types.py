@@ -11,6 +11,8 @@ from zhisuan.base.text import Text
 from zhisuan.green.method import ACCOUNTING, METHOD
 from zhisuan.supply.grid_factors import GridFactor
 
+FUNCTIONAL_UNITS = {"svc": "service", "wsp": "workspace"}
+
 
 @dataclass(frozen=True, slots=True)
 class LeaseCarbon:
@@ -76,7 +78,7 @@ class WorkloadCarbon:
             **_energy_and_carbon(self.energy_uwh, self.carbon_ug),
             "sci": {
                 "standard": "ISO/IEC 21031",
-                "functional_unit": "service" if prefix_of(self.workload_id) == "svc" else "job",
+                "functional_unit": FUNCTIONAL_UNITS.get(prefix_of(self.workload_id), "job"),
                 "e_kwh": kwh_text(self.energy_uwh),
                 "operational_g": _grams_text(self.carbon_ug),
                 "embodied_g": None,

@@ -151,7 +151,11 @@ def funds(session: Session, org_id: str, at: datetime) -> Funds:
     grants = tuple(
         GrantLeft(g.id, g.kind, g.product, g.quantity_udu, left, g.starts_at, g.expires_at) for g, left in rows
     )
-    wallet, owed = (balance_of(session, account(org_id)) for account in (accounts.wallet, accounts.arrears))
+    named = select(Balance.account, Balance.amount).where(
+        Balance.account.in_([accounts.wallet(org_id), accounts.arrears(org_id)]), Balance.currency == "CNY"
+    )
+    held: dict[str, int] = dict(session.execute(named).all())
+    wallet, owed = held.get(accounts.wallet(org_id), 0), held.get(accounts.arrears(org_id), 0)
     return Funds(org_id, wallet, max(0, -owed), grants)
 
 

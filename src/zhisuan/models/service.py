@@ -16,6 +16,7 @@ from zhisuan.base.db import Tx
 from zhisuan.base.errors import Conflict, InvalidInput, NotFound
 from zhisuan.base.store import Store
 from zhisuan.base.text import Text
+from zhisuan.data import content
 from zhisuan.models.tables import Deployment, Model, ModelVersion
 from zhisuan.workload import service as workloads
 from zhisuan.workload.tables import Workload
@@ -77,6 +78,7 @@ def register(
     evaluation = _evaluation(store, source, evaluation_path) if evaluation_path else None
     model = _model(tx, org_id, name, description)
     sha256, size = _archive(store, files, prefix)
+    content.secure(tx, store, sha256)
     blob = workloads.add_blob(tx, org_id=org_id, sha256=sha256, size_bytes=size)
     number = tx.session.scalar(
         select(func.coalesce(func.max(ModelVersion.number), 0) + 1).where(ModelVersion.model_id == model.id)
@@ -150,8 +152,8 @@ def _archive(store: Store, files: tuple[SourceFile, ...], prefix: str) -> tuple[
             for each in sorted(files, key=lambda f: f.path):
                 entry = tarfile.TarInfo(each.path.removeprefix(prefix))
                 entry.size, entry.mode = each.size_bytes, 0o644
-                with store.open(each.sha256) as content:
-                    archive.addfile(entry, content)
+                with store.open(each.sha256) as source:
+                    archive.addfile(entry, source)
         file.flush()
         return store.keep_file(Path(file.name))
 

@@ -8,6 +8,10 @@ from dataclasses import replace
 from zhisuan.base.money import cost_ucny
 from zhisuan.base.text import Text
 from zhisuan.catalog.rules import PPM, device_rate
+from zhisuan.placement.candidates import Ranked
+from zhisuan.placement.columns import MILLI_CARD, Columns, Ints, columns_of
+from zhisuan.placement.gangs import Gangs, find_gangs
+from zhisuan.placement.search import Prices, Wanted, best_first, compare, sort_out
 from zhisuan.placement.types import (
     Candidate,
     ClassFacts,
@@ -23,8 +27,6 @@ from zhisuan.placement.types import (
     Snapshot,
 )
 
-MILLI_CARD = 1000
-
 
 def plan(snapshot: Snapshot, need: Need) -> Plan:
     """All nodes that can take ``need`` now, best first, and what kept the others out.
@@ -32,34 +34,32 @@ def plan(snapshot: Snapshot, need: Need) -> Plan:
     Each node is counted under the first constraint it fails, in the order below; a permanent constraint cannot be met by
     waiting. A plan never gives a device more than it has free.
     """
-    classes = {c.class_id: c for c in snapshot.classes}
-    candidates: list[Candidate] = []
-    failed: Counter[str] = Counter()
-    ever = False
-    variants = _of_one_class(need, classes)
-    for site in snapshot.sites:
-        enough = _could(site, variants, need.nodes, classes)
-        ever = ever or enough
-        fitting = 0
-        for node in site.nodes:
-            constraint = _first_failed(site, node, need, classes)
-            if constraint is None:
-                fitting += 1
-            else:
-                failed[constraint] += 1
-        found = _of_site(snapshot, site, variants, classes)
-        candidates += found
-        if fitting and not found:
-            failed["gang_free" if enough else "gang_capacity"] += fitting
-    ranked = tuple(sorted(candidates, key=lambda c: c.order))
+    columns = columns_of(snapshot.sites, snapshot.columns)
+    prices = Prices(
+        {c.class_id: c for c in snapshot.classes}, snapshot.price_e8_per_du, snapshot.cpu_with_accelerator_free
+    )
+    found = sort_out(columns, _wanted(need, prices.classes), prices.classes)
+    failed = Counter(found.failed)
+    if need.nodes == 1:
+        ranked = _ranked_nodes(snapshot, columns, need, prices, found.fitting)
+        ever = bool((found.usable & (columns.by_site.gang_nodes_max[columns.site_of] >= 1)).any())
+    else:
+        variants = _of_one_class(need, prices.classes)
+        gangs = find_gangs(columns, [_wanted(v, prices.classes) for v in variants], need.nodes, prices)
+        failed.update(gangs.unfit(columns, found.fitting))
+        ranked = _ranked_gangs(snapshot, columns, variants, gangs, prices.classes)
+        ever = bool(gangs.enough.any())
     rejections = tuple(_rejection(name, failed[name], need) for name in CONSTRAINTS if name in failed)
     return Plan(ranked, rejections, ever, _reason(ranked, rejections))
 
 
+def _wanted(need: Need, classes: dict[str, ClassFacts]) -> Wanted:
+    cards = tuple((class_ids_named(name, classes), count) for name, count in need.accelerators)
+    return Wanted(need.cpus_milli, need.memory_mib, cards)
+
+
 def _of_one_class(need: Need, classes: dict[str, ClassFacts]) -> tuple[Need, ...]:
     """A gang's cards are of one class on all its nodes: the need once for each choice of classes that have the names."""
-    if need.nodes == 1:
-        return (need,)
     named = (sorted(class_ids_named(name, classes)) for name, _ in need.accelerators)
     counts = [count for _, count in need.accelerators]
     return tuple(
@@ -67,27 +67,34 @@ def _of_one_class(need: Need, classes: dict[str, ClassFacts]) -> tuple[Need, ...
     )
 
 
-def _could(site: SiteState, variants: Sequence[Need], nodes: int, classes: dict[str, ClassFacts]) -> bool:
-    """Whether the site, empty and open, has enough nodes for one of the variants."""
-    return nodes <= site.gang_nodes_max and any(
-        sum(_fits_when_empty(site, node, one, classes) for node in site.nodes) >= nodes for one in variants
-    )
+def _ranked_nodes(
+    snapshot: Snapshot, columns: Columns, need: Need, prices: Prices, rows: Ints
+) -> Sequence[Candidate]:
+    compared = compare(columns, _wanted(need, prices.classes), prices, rows)
+    keys = (compared.price, compared.carbon, compared.left)
+
+    def make(number: int) -> Candidate:
+        return _made(snapshot, columns, need, rows[number : number + 1], prices.classes)
+
+    return Ranked(len(rows), lambda first: best_first(keys, first), make)
 
 
-def _of_site(
-    snapshot: Snapshot, site: SiteState, variants: Sequence[Need], classes: dict[str, ClassFacts]
-) -> list[Candidate]:
-    """The candidates of a site: each fitting node for work of one node; for a gang its best nodes, once for each variant."""
-    found = []
-    for need in variants:
-        fitting = [node for node in site.nodes if _first_failed(site, node, need, classes) is None]
-        single = [_candidate(snapshot, site, _shares(site, node, need, classes), classes=classes) for node in fitting]
-        if need.nodes == 1:
-            found += single
-        elif len(single) >= need.nodes <= site.gang_nodes_max:
-            best = sorted(single, key=lambda c: c.order)[: need.nodes]
-            found.append(_candidate(snapshot, site, *(c.nodes[0] for c in best), classes=classes))
-    return found
+def _ranked_gangs(
+    snapshot: Snapshot, columns: Columns, variants: Sequence[Need], gangs: Gangs, classes: dict[str, ClassFacts]
+) -> Sequence[Candidate]:
+    def make(number: int) -> Candidate:
+        return _made(snapshot, columns, variants[gangs.variant[number]], gangs.rows[number], classes)
+
+    return Ranked(len(gangs.rows), lambda first: best_first(gangs.keys(), first), make)
+
+
+def _made(
+    snapshot: Snapshot, columns: Columns, need: Need, rows: Ints, classes: dict[str, ClassFacts]
+) -> Candidate:
+    """The candidate of these rows, all of one site."""
+    site = columns.sites[columns.site_of[rows[0]]]
+    shares = (_shares(site, columns.nodes[row], need, classes) for row in rows)
+    return _candidate(snapshot, site, *shares, classes=classes)
 
 
 def class_ids_named(name: str, classes: dict[str, ClassFacts]) -> frozenset[str]:
@@ -97,58 +104,15 @@ def class_ids_named(name: str, classes: dict[str, ClassFacts]) -> frozenset[str]
 
 
 def plain_names(class_id: str, model: str) -> frozenset[str]:
-    """How users may write a class: its id, its model, and the model's leading words (``A100 SXM4 80GB`` is an A100)."""
+    """How users may write a class: its id, its model, and the model's leading words (``A100 SXM4 80GB`` is an A100), also
+    without a brand before them (``Ascend 910B`` is a 910B)."""
     words = model.split()
-    return frozenset({_plain(class_id)} | {_plain("".join(words[:n])) for n in range(1, len(words) + 1)})
+    starts = (words, words[1:]) if words and words[0].isalpha() else (words,)
+    return frozenset({_plain(class_id)} | {_plain("".join(w[:n])) for w in starts for n in range(1, len(w) + 1)})
 
 
 def _plain(name: str) -> str:
     return "".join(ch for ch in name.lower() if ch.isalnum())
-
-
-def _first_failed(site: SiteState, node: NodeState, need: Need, classes: dict[str, ClassFacts]) -> str | None:
-    if site.state != "open":
-        return "site_open"
-    if not site.offered:
-        return "offered"
-    if not node.present:
-        return "node_present"
-    permanent = _permanent(node, need, classes)
-    if permanent is not None:
-        return permanent
-    if not site.isolated:
-        return "isolation"
-    if not site.reachable:
-        return "reachable"
-    if _pick(node, "cpu", need.cpus_milli) is None:
-        return "cpu_free"
-    if _pick(node, "memory", need.memory_mib) is None:
-        return "memory_free"
-    if need.accelerators and _cards(node, need, classes, free=True) is None:
-        return "accelerator_free"
-    return None
-
-
-def _permanent(node: NodeState, need: Need, classes: dict[str, ClassFacts]) -> str | None:
-    """What this node could never give, even empty."""
-    for name, _ in need.accelerators:
-        wanted = class_ids_named(name, classes)
-        cards = [d for d in node.devices if d.kind == "accelerator" and d.class_id in wanted]
-        if not cards:
-            return "accelerator_class"
-        if all(classes[str(d.class_id)].rate_udu_per_hour is None for d in cards):
-            return "rated"
-    if need.accelerators and _cards(node, need, classes, free=False) is None:
-        return "accelerator_capacity"
-    if max((d.capacity for d in node.devices if d.kind == "cpu"), default=0) < need.cpus_milli:
-        return "cpu_capacity"
-    if max((d.capacity for d in node.devices if d.kind == "memory"), default=0) < need.memory_mib:
-        return "memory_capacity"
-    return None
-
-
-def _fits_when_empty(site: SiteState, node: NodeState, need: Need, classes: dict[str, ClassFacts]) -> bool:
-    return site.state in ("open", "draining", "verified", "joining") and _permanent(node, need, classes) is None
 
 
 def _pick(node: NodeState, kind: str, amount: int) -> DeviceState | None:
@@ -157,19 +121,17 @@ def _pick(node: NodeState, kind: str, amount: int) -> DeviceState | None:
     return min(fitting, key=lambda d: (d.free, d.id), default=None)
 
 
-def _cards(
-    node: NodeState, need: Need, classes: dict[str, ClassFacts], *, free: bool
-) -> tuple[DeviceState, ...] | None:
-    """Whole cards of one class for each accelerator asked for, or None. ``free`` false asks of an empty node."""
+def _cards(node: NodeState, need: Need, classes: dict[str, ClassFacts]) -> tuple[DeviceState, ...] | None:
+    """Free whole cards of one class for each accelerator asked for, or None."""
     chosen: list[DeviceState] = []
     for name, count in need.accelerators:
+        wanted = class_ids_named(name, classes)
         by_class: dict[str, list[DeviceState]] = {}
         for device in sorted(node.devices, key=lambda d: d.id):
             facts = classes.get(device.class_id or "")
             if device.kind != "accelerator" or facts is None or facts.rate_udu_per_hour is None:
                 continue
-            amount = device.free if free else device.capacity
-            if device.class_id in class_ids_named(name, classes) and amount >= MILLI_CARD and device not in chosen:
+            if device.class_id in wanted and device.free >= MILLI_CARD and device not in chosen:
                 by_class.setdefault(facts.class_id, []).append(device)
         enough = {cid: cards for cid, cards in by_class.items() if len(cards) >= count}
         if not enough:
@@ -182,7 +144,7 @@ def _cards(
 def _shares(site: SiteState, node: NodeState, need: Need, classes: dict[str, ClassFacts]) -> NodeShares:
     """What ``need`` takes of a node that has it free."""
     cpu, memory = _pick(node, "cpu", need.cpus_milli), _pick(node, "memory", need.memory_mib)
-    cards = _cards(node, need, classes, free=True) if need.accelerators else ()
+    cards = _cards(node, need, classes) if need.accelerators else ()
     if cpu is None or memory is None or cards is None:
         raise ValueError("shares were asked for of a node that does not fit")
     taken = [(cpu, need.cpus_milli), (memory, need.memory_mib), *((card, MILLI_CARD) for card in cards)]
@@ -316,7 +278,7 @@ def _rejection(name: str, count: int, need: Need) -> Rejection:
     return Rejection(name, count, name in PERMANENT, text, unblock)
 
 
-def _reason(ranked: tuple[Candidate, ...], rejections: tuple[Rejection, ...]) -> Text:
+def _reason(ranked: Sequence[Candidate], rejections: tuple[Rejection, ...]) -> Text:
     out = sum(r.count for r in rejections)
     if not ranked:
         if not rejections:

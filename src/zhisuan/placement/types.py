@@ -1,9 +1,13 @@
 """The snapshot that placement decides on, and the plan it gives."""
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from zhisuan.base.text import Text
+
+if TYPE_CHECKING:
+    from zhisuan.placement.columns import Columns
 
 CANDIDATES_SHOWN = 10
 """Of thousands of candidates the record of a decision keeps the best."""
@@ -67,10 +71,13 @@ class ClassFacts:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
+    """``columns``: those of these sites or of some before, to find the others from; nothing depends on them but time."""
+
     sites: tuple[SiteState, ...]
     classes: tuple[ClassFacts, ...]
     price_e8_per_du: int
     cpu_with_accelerator_free: bool
+    columns: "Columns | None" = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +131,7 @@ class Candidate:
     """A node, or as many nodes of one site as are asked for, that can take the work now, in the order of their ranks.
 
     Rate, power, cost and carbon are those of all nodes together; ``power_milliwatts`` is the rated power of the shares.
+    ``alternative`` is the number of the alternative that it satisfies, 0 where there is only one.
     """
 
     site_id: str
@@ -137,6 +145,7 @@ class Candidate:
     parts: tuple[Part, ...]
     hour_ucny: int
     carbon_g_per_hour_milli: int
+    alternative: int = 0
 
     @property
     def order(self) -> tuple[tuple[int, ...], str, str]:
@@ -169,9 +178,9 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Candidates best first; ``could_ever_fit`` is false when no node, empty and open, would do."""
+    """Candidates best first, each made when it is looked at; ``could_ever_fit`` is false when no node, empty and open, would do."""
 
-    candidates: tuple[Candidate, ...]
+    candidates: Sequence[Candidate]
     rejections: tuple[Rejection, ...]
     could_ever_fit: bool
     reason: Text
@@ -187,6 +196,7 @@ class Plan:
                     "site_id": c.site_id, "site_name": c.site_name, "node_hostnames": list(c.hostnames), "rank": rank,
                     "score_parts": [p.as_dict() for p in c.parts], "hour_ucny": c.hour_ucny,
                     "rate_udu_per_hour": c.rate_udu_per_hour, "carbon_g_per_hour_milli": c.carbon_g_per_hour_milli,
+                    "alternative": c.alternative,
                 }
                 for rank, c in enumerate(self.candidates[:CANDIDATES_SHOWN], 1)
             ],

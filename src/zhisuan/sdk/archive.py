@@ -95,6 +95,14 @@ def pack_folder(folder: Path, *, bytes_max: int = ARCHIVE_BYTES_MAX) -> Archive:
     return _pack(root, sorted(_entries(root), key=lambda e: e.name), bytes_max)
 
 
+def pack_file(file: Path, name: str, *, bytes_max: int = ARCHIVE_BYTES_MAX) -> Archive:
+    """One file as tar.gz, under ``name``; a link is followed. Raises ``InvalidInput``, ``TooLarge``."""
+    found = file.resolve()
+    if not found.is_file():
+        raise _cannot_pack(file, [], Text(f"{file} is not a file.", f"{file} 不是文件。"))
+    return _pack(found, [_Entry(found, name, found.stat())], bytes_max)
+
+
 def _pack(root: Path, entries: list[_Entry], bytes_max: int) -> Archive:
     handle, name = tempfile.mkstemp(prefix="zhisuan-", suffix=".tar.gz")
     path = Path(name)
@@ -135,7 +143,7 @@ def _add(tar: tarfile.TarFile, entry: _Entry) -> None:
 
 
 def _entries(root: Path) -> Iterator[_Entry]:
-    left_out = _Ignored(root)
+    left_out = Ignored(root)
     refused: list[FieldProblem] = []
 
     def unreadable(error: OSError) -> None:
@@ -174,7 +182,7 @@ def _why_not(root: Path, source: Path, status: os.stat_result) -> Text | None:
     return None
 
 
-class _Ignored:
+class Ignored:
     """Whether a path stays behind."""
 
     def __init__(self, root: Path) -> None:

@@ -5,10 +5,12 @@ from zhisuan.sdk.billing import Billing
 from zhisuan.sdk.operation import Operation
 from zhisuan.sdk.registry import Registry
 from zhisuan.sdk.supply import Supply
+from zhisuan.sdk.volumes import Volumes
 from zhisuan.sdk.workloads import Workloads
+from zhisuan.sdk.workspaces import Workspaces
 
 
-class Client(Account, Workloads, Registry, Billing, Supply, Operation):
+class Client(Account, Workloads, Workspaces, Volumes, Registry, Billing, Supply, Operation):
     """A platform, seen with one credential.
 
     >>> with Client("http://127.0.0.1:8620", key="zsk_…") as client:

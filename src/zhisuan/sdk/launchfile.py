@@ -1,4 +1,4 @@
-"""The workload file on the client's side: which local folders it needs, and variables given from outside.
+"""The workload file on the client's side: which local folders and files it needs, and variables given from outside.
 
 Whether the file is right is the platform's to say; here only the paths are read. ``workdir`` and the sources of
 ``file_mounts`` are relative to the folder of the file, so that a file means the same wherever the command is run from
@@ -17,14 +17,15 @@ from zhisuan.base.text import Text
 
 @dataclass(frozen=True, slots=True)
 class LocalSources:
-    """The folders to send along: the work folder, and each mounted folder by its target."""
+    """What to send along: the work folder, and each mounted folder or single file by its target."""
 
     workdir: Path | None
     mounts: dict[str, Path]
+    files: dict[str, Path]
 
     @property
     def any(self) -> bool:
-        return bool(self.workdir or self.mounts)
+        return bool(self.workdir or self.mounts or self.files)
 
 
 def read_file(path: Path) -> str:
@@ -62,6 +63,7 @@ def local_sources(text: str, base: Path) -> LocalSources:
         if not workdir.is_dir():
             problems.append(FieldProblem("workdir", Text(f"{workdir} is not a folder", f"{workdir} 不是文件夹")))
     mounts: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     named = fields.get("file_mounts")
     for target, source in (named if isinstance(named, dict) else {}).items():
         if not isinstance(source, str) or "://" in source:
@@ -69,11 +71,10 @@ def local_sources(text: str, base: Path) -> LocalSources:
         path = _local(source, base)
         if path.is_dir():
             mounts[str(target)] = path
+        elif path.is_file():
+            files[str(target)] = path
         elif path.exists():
-            told = Text(
-                f"{path} is a single file; name the folder it is in, only folders are mounted",
-                f"{path} 是单个文件；只支持挂载文件夹，请改为其所在文件夹",
-            )
+            told = Text(f"{path} is neither a file nor a folder", f"{path} 既不是文件也不是文件夹")
             problems.append(FieldProblem(f"file_mounts.{target}", told))
         else:
             told = Text(f"there is no {path}", f"路径 {path} 不存在")
@@ -81,13 +82,13 @@ def local_sources(text: str, base: Path) -> LocalSources:
     if problems:
         raise InvalidInput(
             Text(
-                "The workload file names local folders that cannot be sent.", "工作负载文件引用的本地文件夹无法上传。"
+                "The workload file names local paths that cannot be sent.", "工作负载文件引用的本地路径无法上传。"
             ),
             Text(f"Paths are relative to {base}.", f"路径相对于 {base}。"),
             code="no_such_path",
             problems=problems,
         )
-    return LocalSources(workdir, mounts)
+    return LocalSources(workdir, mounts, files)
 
 
 def _local(path: str, base: Path) -> Path:
@@ -112,6 +113,18 @@ def with_envs(text: str, envs: Mapping[str, str]) -> str:
         root.value = [(n, v) for n, v in root.value if n.value != "envs"] + [(_scalar("envs"), section)]
     kept = [(name, value) for name, value in section.value if name.value not in envs]
     section.value = kept + [(_scalar(name), _scalar(value, style='"')) for name, value in envs.items()]
+    return str(yaml.serialize(root, Dumper=yaml.SafeDumper, allow_unicode=True, width=10_000))
+
+
+def with_name(text: str, name: str | None) -> str:
+    """The file under another name, as ``with_envs`` changes it."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError:
+        return text
+    if name is None or not isinstance(root, yaml.MappingNode):
+        return text
+    root.value = [(_scalar("name"), _scalar(name, style='"'))] + [(n, v) for n, v in root.value if n.value != "name"]
     return str(yaml.serialize(root, Dumper=yaml.SafeDumper, allow_unicode=True, width=10_000))
 
 

@@ -11,6 +11,7 @@
 from typing import Any
 
 from zhisuan.base.errors import (
+    AgentTooOld,
     CannotFit,
     Conflict,
     FieldProblem,
@@ -21,6 +22,7 @@ from zhisuan.base.errors import (
     NotFound,
     PaymentRequired,
     StaleGeneration,
+    StorageFull,
     TooLarge,
     Unavailable,
     ZhisuanError,
@@ -29,12 +31,12 @@ from zhisuan.base.text import Text
 
 _TREE: tuple[type[ZhisuanError], ...] = (
     InvalidInput, NotAuthenticated, Forbidden, NotFound, Conflict, IdempotencyConflict, StaleGeneration,
-    PaymentRequired, CannotFit, TooLarge, Unavailable,
+    PaymentRequired, CannotFit, TooLarge, Unavailable, StorageFull, AgentTooOld,
 )  # fmt: skip
 _BY_CODE = {error.default_code: error for error in _TREE}
 _BY_STATUS: dict[int, type[ZhisuanError]] = {
     401: NotAuthenticated, 402: PaymentRequired, 403: Forbidden, 404: NotFound, 409: Conflict, 413: TooLarge,
-    422: InvalidInput, 503: Unavailable,
+    422: InvalidInput, 426: AgentTooOld, 503: Unavailable, 507: StorageFull,
 }  # fmt: skip
 GATEWAY_STATUSES = frozenset({502, 503, 504})
 

@@ -8,8 +8,10 @@ from zhisuan.sdk.transport import Transport
 from zhisuan.sdk.types.supply import (
     Condition,
     Earnings,
+    EngineAccount,
     Evidence,
     JoinToken,
+    Reconciliation,
     Site,
     SiteCreated,
     SiteEarnings,
@@ -50,6 +52,14 @@ class Supply(Transport):
     def site_evidence(self, site_id: str) -> Evidence:
         """Claimed, found, nominal, published and measured, class by class."""
         return self._get(Evidence, "sites", site_id, "evidence")
+
+    def site_reconciliation(self, site_id: str) -> Reconciliation:
+        """Whether the site's engine counted what the platform metered there."""
+        return self._get(Reconciliation, "sites", site_id, "reconciliation")
+
+    def engine_accounts(self, site_id: str | None = None, *, verdict: str | None = None) -> Iterator[EngineAccount]:
+        """What the sites' engines say of leases, newest first (operator). ``verdict``: ``differs`` for all that do not agree."""
+        return self._pages(EngineAccount, "engine-accounts", site_id=site_id, verdict=verdict)
 
     def verify_site(self, site_id: str, *, accept: bool = False, note: str = "") -> Site:
         """Let the site be sold (operator). ``accept``: although the evidence has flags that block."""

@@ -4,7 +4,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
-from typing import IO, Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
@@ -18,7 +18,17 @@ from zhisuan.base.text import Text
 from zhisuan.sdk.problems import GATEWAY_STATUSES, error_of, not_reachable, unexpected
 
 T = TypeVar("T")
-Body = Callable[[], IO[bytes]]
+
+
+class Source(Protocol):
+    """Bytes to send, such as an open file."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def close(self) -> None: ...
+
+
+Body = Callable[[], Source]
 DEFAULT_URL = "http://127.0.0.1:8620"
 API = "/api/v1"
 PAGE = 100
@@ -101,17 +111,22 @@ class Transport:
         body: Body | None = None,
         headers: dict[str, str] | None = None,
         idempotency_key: str | None = None,
+        timeout: httpx.Timeout | None = None,
+        retries: int | None = None,
     ) -> httpx.Response:
         """The good answer of a call, after repetitions. Raises ``ZhisuanError``."""
         sent = dict(headers or {})
         if method != "GET":
             sent["Idempotency-Key"] = idempotency_key or self._new_key()
         known = {name: value for name, value in (params or {}).items() if value is not None}
-        for attempt in range(self.retries + 1):
-            last = attempt == self.retries
+        retries = self.retries if retries is None else retries
+        for attempt in range(retries + 1):
+            last = attempt == retries
             source = body() if body else None
             try:
-                answer = self._http.request(method, path, params=known, json=json, content=source, headers=sent)
+                answer = self._http.request(
+                    method, path, params=known, json=json, content=source, headers=sent, timeout=timeout or self._timeout
+                )
             except httpx.TransportError as error:
                 if last:
                     raise not_reachable(self.base_url, error) from error

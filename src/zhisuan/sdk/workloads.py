@@ -1,18 +1,16 @@
 """Workloads: send them, follow them, fetch what they leave."""
 
-import hashlib
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import httpx
 
-from zhisuan.base.errors import InvalidInput
-from zhisuan.base.text import Text
-from zhisuan.sdk.archive import Archive, pack_folder
-from zhisuan.sdk.problems import not_reachable, unexpected
-from zhisuan.sdk.transport import Transport, api_path
+from zhisuan.sdk.archive import Archive, pack_file, pack_folder
+from zhisuan.sdk.problems import not_reachable
+from zhisuan.sdk.progress import Tally, Watcher
+from zhisuan.sdk.transfer import Transfer, in_parallel, inside
+from zhisuan.sdk.transport import api_path
 from zhisuan.sdk.types.work import (
     Artefact,
     Blob,
@@ -20,6 +18,7 @@ from zhisuan.sdk.types.work import (
     Launched,
     LogPart,
     Quote,
+    Template,
     WatchEvent,
     Why,
     Workload,
@@ -31,7 +30,7 @@ WATCH_SILENCE_SECONDS = 60.0
 LOG_BYTES = 65_536
 
 
-class Workloads(Transport):
+class Workloads(Transfer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._uploaded: dict[str, Blob] = {}
@@ -55,6 +54,11 @@ class Workloads(Transport):
         with pack_folder(Path(folder)) as archive:
             return self.upload(archive)
 
+    def upload_file(self, file: str | Path, name: str) -> Blob:
+        """Pack and send one file under ``name``, the last part of the path that it is to have at the work."""
+        with pack_file(Path(file), name) as archive:
+            return self.upload(archive)
+
     def quote(self, file: str | Path, *, project: str | None = None, envs: Mapping[str, str] | None = None) -> Quote:
         """What the workload file at this path would cost, and where it could run now."""
         from zhisuan.sdk.launchfile import read_file, with_envs
@@ -70,11 +74,12 @@ class Workloads(Transport):
         *,
         project: str | None = None,
         envs: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
     ) -> Launched:
-        """Send the workload file at this path with the local folders it names (``zhisuan.sdk.launchfile``).
+        """Send the workload file at this path with the local folders and files it names (``zhisuan.sdk.launchfile``).
 
-        The text goes unchanged unless ``envs`` sets variables in it. A file that the platform refuses is refused before
+        The text goes unchanged unless ``envs`` sets variables in it; ``secrets`` go beside it and are never shown again. A file that the platform refuses is refused before
         anything is uploaded. Raises ``InvalidInput``, ``CannotFit``, ``PaymentRequired``, ``TooLarge`` …
         """
         from zhisuan.sdk.launchfile import local_sources, read_file, with_envs
@@ -85,8 +90,40 @@ class Workloads(Transport):
         if sources.any:
             self._quote(text, project)
         mounts = {target: self.upload_folder(folder).id for target, folder in sources.mounts.items()}
+        mounts |= {target: self.upload_file(file, PurePosixPath(target).name).id for target, file in sources.files.items()}
         workdir = self.upload_folder(sources.workdir).id if sources.workdir else None
-        return self.submit(text, workdir_blob=workdir, mounts=mounts, project=project, idempotency_key=idempotency_key)
+        return self.submit(
+            text, workdir_blob=workdir, mounts=mounts, files=list(sources.files), secrets=secrets, project=project,
+            idempotency_key=idempotency_key,
+        )  # fmt: skip
+
+    def copy(
+        self,
+        workload_id: str,
+        *,
+        name: str | None = None,
+        project: str | None = None,
+        envs: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Launched:
+        """A new workload from the file and the uploads of an earlier one, under another name or with other variables.
+
+        Its secrets have to be given again: the platform keeps none longer than the work lives, and shows none.
+        """
+        from zhisuan.sdk.launchfile import with_envs, with_name
+
+        found = self.workload(workload_id)
+        text = with_envs(with_name(found.file, name), envs or {})
+        given = found.uploads
+        return self.submit(
+            text, workdir_blob=given.workdir_blob, mounts=given.mounts, files=given.files, secrets=secrets,
+            project=project or found.project_id, idempotency_key=idempotency_key,
+        )  # fmt: skip
+
+    def templates(self) -> Iterator[Template]:
+        """Workload files to begin with."""
+        return self._pages(Template, "templates")
 
     def submit(
         self,
@@ -94,15 +131,22 @@ class Workloads(Transport):
         *,
         workdir_blob: str | None = None,
         mounts: Mapping[str, str] | None = None,
+        files: Sequence[str] = (),
+        secrets: Mapping[str, str] | None = None,
         project: str | None = None,
         idempotency_key: str | None = None,
     ) -> Launched:
-        """Send the text of a workload file, with blobs that are already uploaded."""
+        """Send the text of a workload file, with blobs that are already uploaded; ``files`` are the targets of ``mounts`` that
+        are one file each."""
         body: dict[str, Any] = {"file": text}
         if workdir_blob:
             body["workdir_blob"] = workdir_blob
         if mounts:
             body["mounts"] = dict(mounts)
+        if files:
+            body["files"] = list(files)
+        if secrets:
+            body["secrets"] = dict(secrets)
         if project:
             body["project"] = project
         return self._post(Launched, "workloads", json=body, idempotency_key=idempotency_key)
@@ -116,6 +160,18 @@ class Workloads(Transport):
 
     def cancel(self, workload_id: str, *, idempotency_key: str | None = None) -> Workload:
         return self._post(Workload, "workloads", workload_id, "cancel", idempotency_key=idempotency_key)
+
+    def pause(self, workload_id: str, *, idempotency_key: str | None = None) -> Workload:
+        """End its work with grace, keep its checkpoint; it costs nothing until it is resumed."""
+        return self._post(Workload, "workloads", workload_id, "pause", idempotency_key=idempotency_key)
+
+    def resume(self, workload_id: str, *, idempotency_key: str | None = None) -> Workload:
+        """Let a paused one go on from its checkpoint, at the prices in force now."""
+        return self._post(Workload, "workloads", workload_id, "resume", idempotency_key=idempotency_key)
+
+    def restart(self, workload_id: str, *, idempotency_key: str | None = None) -> Workload:
+        """Begin again from the last checkpoint: one that runs, is paused, has failed or was cancelled."""
+        return self._post(Workload, "workloads", workload_id, "restart", idempotency_key=idempotency_key)
 
     def why(self, workload_id: str) -> Why:
         return self._get(Why, "workloads", workload_id, "why")
@@ -165,48 +221,19 @@ class Workloads(Transport):
     def artefacts(self, workload_id: str) -> Iterator[Artefact]:
         return self._pages(Artefact, "workloads", workload_id, "artefacts")
 
-    def download(self, artefact: Artefact, folder: str | Path) -> Path:
+    def download(self, artefact: Artefact, folder: str | Path, *, tally: Tally | None = None) -> Path:
         """Fetch an artefact to its own path below ``folder`` and check its digest; a file already there and equal stays.
 
-        The file appears whole or not at all. Raises ``UnexpectedAnswer`` when the bytes are not those announced.
+        The file appears whole or not at all; a download that was cut off goes on where it was, also in another process. Raises
+        ``UnexpectedAnswer`` when the bytes are not those announced.
         """
-        target = _inside(Path(folder), artefact.path)
-        if target.is_file() and _digest(target) == artefact.sha256:
-            return target
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.part")
-        path = api_path("artefacts", artefact.id, "content")
-        for attempt in range(self.retries + 1):
-            try:
-                with part.open("wb") as file:
-                    for chunk in self._stream(path, {}):
-                        file.write(chunk)
-                break
-            except httpx.TransportError as error:
-                if attempt == self.retries:
-                    part.unlink(missing_ok=True)
-                    raise not_reachable(self.base_url, error) from error
-                self._pause(self._backoff(attempt))
-        found = _digest(part)
-        if found != artefact.sha256:
-            part.unlink(missing_ok=True)
-            raise unexpected(f"GET {path}", 200, f"SHA-256 is {found}, announced was {artefact.sha256}")
-        os.replace(part, target)
+        target = inside(Path(folder), artefact.path)
+        where = api_path("artefacts", artefact.id, "content")
+        self.fetch_file(where, {}, target, artefact.sha256, artefact.size_bytes, tally)
         return target
 
-
-def _inside(folder: Path, path: str) -> Path:
-    """``folder / path``, never outside of it: the path comes from elsewhere."""
-    parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or ".." in parts or "\\" in path or "\x00" in path:
-        raise InvalidInput(
-            Text(f"The artefact path {path!r} leads out of the folder.", f"产物路径 {path!r} 指向目标文件夹之外。"),
-            Text("Nothing was written; report this to the platform's operator.", "未写入任何内容；请告知平台运营方。"),
-            code="unsafe_artefact_path",
-        )
-    return folder.joinpath(*parts)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    def download_all(self, found: Sequence[Artefact], folder: str | Path, watcher: Watcher | None = None) -> list[Path]:
+        """Fetch several artefacts, some at once."""
+        tally = Tally(watcher, bytes_total=sum(a.size_bytes for a in found), files_total=len(found))
+        in_parallel(lambda a: self.download(a, folder, tally=tally), found, tally)
+        return [inside(Path(folder), a.path) for a in found]

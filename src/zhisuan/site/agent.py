@@ -10,10 +10,12 @@ from zhisuan.base.ids import Ids
 from zhisuan.engines.contract import AcceleratorGrant, ClusterNode, Engine, EngineReport, IsolationLevel
 from zhisuan.engines.errors import EngineUnavailable
 from zhisuan.engines.local.config import LocalEngineConfig
+from zhisuan.site.accounts import Accounts
 from zhisuan.site.artefacts import Artefacts
 from zhisuan.site.backoff import Backoff, Fraction, Link, log, until_reached
 from zhisuan.site.blobs import BlobCache
 from zhisuan.site.book import Book
+from zhisuan.site.checkpoints import Checkpoints
 from zhisuan.site.client import ServerClient
 from zhisuan.site.config import AgentConfig
 from zhisuan.site.contact import Contact, host_boot
@@ -37,6 +39,8 @@ from zhisuan.site.spool import Spool
 from zhisuan.site.starter import Starter
 from zhisuan.site.stock import Stock
 from zhisuan.site.sync import Sync
+from zhisuan.site.volumes.cache import VolumeCache
+from zhisuan.site.volumes.returning import Returning
 from zhisuan.site.watch_devices import DeviceWatch
 from zhisuan.wire.site import Inventory
 
@@ -103,7 +107,9 @@ class Agent:
             models = (
                 {} if isinstance(self._config.engine, LocalEngineConfig) else self._config.engine.accelerator_models
             )
-            return Stock.of_cluster(engine_facts(report, allow_unisolated=allowed), nodes, models)
+            stock = Stock.of_cluster(engine_facts(report, allow_unisolated=allowed), nodes, models)
+            await self._renew_engine(stock)
+            return stock
         facts, measured = await survey(
             str(self._config.data_dir),
             self._config.probe,
@@ -121,6 +127,15 @@ class Agent:
         self._devices = DeviceWatch(stock, facts, measured.by_device, lambda: _cards_in_use(book, facts.hostname))
         return stock
 
+    async def _renew_engine(self, stock: Stock) -> None:
+        """With other nodes a cluster can do other things; while it does not answer, what it said before holds."""
+        try:
+            report = await asyncio.to_thread(self._engine.preflight)
+        except EngineUnavailable as error:
+            log.warning("The cluster does not answer: %s", error)
+            return
+        stock.renew_engine(engine_facts(report, allow_unisolated=self._config.engine.allow_unisolated))
+
     async def _cluster_nodes(self) -> tuple[ClusterNode, ...]:
         """Asked until the cluster answers: without it there is nothing to offer."""
         backoff = self._new_backoff()
@@ -137,6 +152,7 @@ class Agent:
         gateway_url = self._config.gateway_url or identity.gateway_url
         if gateway_url is not None:
             services.use_gateway(gateway_url)
+        volumes = self._volumes(book)
         async with asyncio.TaskGroup() as lanes:
             tasks: set[asyncio.Task[None]] = set()
 
@@ -146,6 +162,7 @@ class Agent:
                 task.add_done_callback(tasks.discard)
                 return task
 
+            checkpoints = Checkpoints(self._engine, self._client, self._link, self._new_backoff)
             control = Control(
                 self._engine,
                 book,
@@ -153,9 +170,11 @@ class Agent:
                 self._contact,
                 self._signals,
                 spawn,
-                start=self._starter(book, stock.grants).start,
-                deliver=self._courier(book).deliver,
+                start=self._starter(book, stock.grants, volumes).start,
+                deliver=self._courier(book, checkpoints, volumes).deliver,
                 watch=services.watch,
+                keep=checkpoints.watch,
+                calls=services.calls,
             )
             sync = Sync(
                 self._client,
@@ -171,8 +190,13 @@ class Agent:
             )
             spool = Spool(self._client, self._journal, self._signals, self._link, self._new_backoff)
             links = Links(self._client, self._clock, self._link, self._fraction, self._config.link_networks)
+            accounts = Accounts(
+                self._engine, self._client, book, self._journal, self._signals, self._link, self._new_backoff
+            )
             for lane in (
                 control.run(),
+                accounts.ask(),
+                accounts.send(),
                 sync.poll(),
                 sync.tell(),
                 spool.run(),
@@ -184,7 +208,9 @@ class Agent:
             ):
                 spawn(lane)
 
-    def _starter(self, book: Book, grants: Mapping[str, Mapping[str, AcceleratorGrant]]) -> Starter:
+    def _starter(
+        self, book: Book, grants: Mapping[str, Mapping[str, AcceleratorGrant]], volumes: VolumeCache
+    ) -> Starter:
         def in_use() -> set[str]:
             waiting = (h.record.offer for h in book.held.values() if h.record.stage is not Stage.exited)
             return {blob_id for offer in waiting for blob_id in blob_ids(offer)}
@@ -195,11 +221,28 @@ class Agent:
             bytes_max=self._config.blob_cache_bytes_max,
             in_use=in_use,
         )
-        return Starter(self._engine, book, blobs, self._clock, self._contact, self._new_backoff, grants)
+        return Starter(
+            self._engine, book, blobs, self._clock, self._contact, self._new_backoff, grants, self._client, volumes
+        )  # fmt: skip
 
-    def _courier(self, book: Book) -> Courier:
+    def _volumes(self, book: Book) -> VolumeCache:
+        def in_use() -> set[str]:
+            working = (h.record.offer for h in book.held.values() if h.record.stage is not Stage.exited)
+            return {mount.version_id for offer in working for mount in offer.volumes}
+
+        return VolumeCache(
+            self._config.data_dir / "volumes",
+            self._client,
+            bytes_max=self._config.volume_cache_bytes_max,
+            in_use=in_use,
+        )
+
+    def _courier(self, book: Book, checkpoints: Checkpoints, volumes: VolumeCache) -> Courier:
         artefacts = Artefacts(self._engine, self._client, self._journal, self._link)
-        return Courier(self._engine, self._client, book, artefacts, self._link, self._new_backoff)
+        returning = Returning(self._engine, self._client, volumes, self._link)
+        return Courier(
+            self._engine, self._client, book, artefacts, self._link, self._new_backoff, checkpoints, returning
+        )  # fmt: skip
 
     def _new_backoff(self) -> Backoff:
         return Backoff(self._fraction)
@@ -212,6 +255,7 @@ class Agent:
         while stock.of_a_cluster:
             await asyncio.sleep(CLUSTER_SECONDS)
             if stock.renew(await self._cluster_nodes()):
+                await self._renew_engine(stock)
                 await self._send_inventory(stock.message)
 
     async def _send_inventory(self, message: Inventory) -> None:

@@ -14,9 +14,11 @@ from zhisuan.site.book import Held
 from zhisuan.site.client import ServerClient
 from zhisuan.site.errors import Refused, Unreachable
 from zhisuan.site.journal import Journal
+from zhisuan.site.parts import Parts
 from zhisuan.wire.site import ArtefactAnswer
 
 _CHUNK_BYTES = 1024 * 1024
+WHOLE_BYTES_MAX = 8 * 1024 * 1024
 
 
 def select(paths: Sequence[str], wanted: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -44,6 +46,7 @@ class Artefacts:
         self._client = client
         self._journal = journal
         self._link = link
+        self._parts = Parts(client, link)
 
     async def deliver(self, held: Held, backoff: Backoff) -> list[str]:
         """Upload what the offer asks for, each file until the server has it or has refused it; sentences about what
@@ -76,6 +79,11 @@ class Artefacts:
         file.path.encode()
         sha256, size_bytes = await asyncio.to_thread(_digest, file)
         if sha256 == sent_sha256:
+            return
+
+        if size_bytes > WHOLE_BYTES_MAX:
+            await self._parts.send(held.key, file, sha256, size_bytes, backoff, artefact=file.path)
+            self._journal.artefact_sent(held.key, file.path, sha256)
             return
 
         async def put() -> ArtefactAnswer:

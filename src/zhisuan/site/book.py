@@ -8,6 +8,7 @@ from pathlib import Path
 
 from zhisuan.engines.contract import Observation, Progress, RunPhase
 from zhisuan.site.backoff import log
+from zhisuan.site.idle import Use
 from zhisuan.site.journal import Journal
 from zhisuan.site.reconcile import Known, Run
 from zhisuan.site.record import Key, LeaseRecord, Stage, Step, key_of, observed, report
@@ -19,9 +20,9 @@ from zhisuan.wire.site import LeaseOffer, LeaseReport, ProgressReport
 class Held:
     """One generation in hand.
 
-    ``start``, ``courier`` and ``readiness`` are the tasks working for it. ``asked_at`` is the loop time at which the
+    ``start``, ``courier``, ``readiness`` and ``keeper`` (of checkpoints) are the tasks working for it. ``asked_at`` is the loop time at which the
     engine was asked; until ``stop_again_at`` a stop is not asked for once more. ``acknowledged``: the server has its
-    complete end. ``leaving``: it is being removed. ``socket`` leads to its service. ``ended`` is set once its end is
+    complete end. ``accounted``: the engine's own account is kept, or there is none. ``leaving``: it is being removed. ``socket`` leads to its service. ``ended`` is set once its end is
     settled.
     """
 
@@ -34,9 +35,12 @@ class Held:
     start: asyncio.Task[None] | None = None
     courier: asyncio.Task[None] | None = None
     readiness: asyncio.Task[None] | None = None
+    keeper: asyncio.Task[None] | None = None
+    use: Use = field(default_factory=Use)
     asked_at: float = float("-inf")
     stop_again_at: float = float("-inf")
     acknowledged: bool = False
+    accounted: bool = False
     leaving: bool = False
     socket: Path | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -90,15 +94,16 @@ class Book:
     def known(self, loop_time: float, silent_seconds: float = 0.0) -> Iterator[Known]:
         """What is held, for planning; ``silent_seconds``: how long the server has not renewed the leases."""
         for held in self.held.values():
-            term = held.record.offer.term_seconds
+            term, idle = held.record.offer.term_seconds, held.record.offer.idle_seconds
             yield Known(
                 held.key,
                 held.record.stage,
                 held.run,
                 busy=held.starting,
                 stopping=loop_time < held.stop_again_at,
-                acknowledged=held.acknowledged and not held.leaving,
+                acknowledged=held.acknowledged and held.accounted and not held.leaving,
                 overdue=term is not None and silent_seconds >= term,
+                idle=idle is not None and held.use.idle_seconds(loop_time) >= idle,
             )
         for key, stray in self.strays.items():
             yield Known(key, None, stray.run, stopping=loop_time < stray.stop_again_at)
@@ -147,6 +152,7 @@ class Book:
         if after.stage is Stage.exited and not held.ended.is_set():
             held.activity = held.ready = None
             held.ended.set()
+            self._signals.ended.set()
             log.info("%s ended: %s", held.key, after.message or after.reason)
         if before.visible != after.visible:
             self._signals.report.now()

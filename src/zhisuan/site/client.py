@@ -23,16 +23,19 @@ from zhisuan.base.errors import FieldProblem
 from zhisuan.base.text import Text
 from zhisuan.site.errors import ConfigUnusable, CredentialRevoked, JoinRefused, Refused, Unreachable
 from zhisuan.wire import PREFIX
+from zhisuan.wire.checkpoints import CheckpointAnswer, CheckpointList
 from zhisuan.wire.common import Accepted, Message
 from zhisuan.wire.joining import CredentialRequest, HelloAnswer, HelloRequest, SiteStanding
 from zhisuan.wire.links import LinkBatch, PeersAnswer
 from zhisuan.wire.site import (
+    AccountBatch,
     ArtefactAnswer,
     Inventory,
     JoinAnswer,
     JoinRequest,
     LogAnswer,
     LogChunk,
+    SecretValues,
     SyncAnswer,
     SyncRequest,
     UsageBatch,
@@ -112,6 +115,9 @@ class ServerClient:
     async def send_usage(self, batch: UsageBatch) -> Accepted:
         return await self._post("/usage", batch, Accepted)
 
+    async def send_accounts(self, batch: AccountBatch) -> Accepted:
+        return await self._post("/accounts", batch, Accepted)
+
     async def send_log(self, chunk: LogChunk) -> LogAnswer:
         return await self._post("/logs", chunk, LogAnswer)
 
@@ -128,10 +134,40 @@ class ServerClient:
         async with self._call("PUT", where, _transfer(), params={"path": path}, data=body, headers=headers) as response:
             return _parse(ArtefactAnswer, await response.read())
 
+    async def offer_checkpoint(self, lease_id: str, generation: int, files: CheckpointList) -> CheckpointAnswer:
+        return await self._post(f"/checkpoints/{quote(lease_id, safe='')}/{generation}", files, CheckpointAnswer)
+
+    async def put_checkpoint_bytes(
+        self, lease_id: str, generation: int, body: AsyncIterator[bytes], *, size_bytes: int, sha256: str
+    ) -> None:
+        where = f"/checkpoints/{quote(lease_id, safe='')}/{generation}/{sha256}"
+        headers = {"content-type": "application/octet-stream", "content-length": str(size_bytes)}
+        async with self._call("PUT", where, _transfer(), data=body, headers=headers):
+            return
+
     @asynccontextmanager
     async def blob(self, blob_id: str) -> AsyncIterator[aiohttp.ClientResponse]:
         """The answer whose body is the archive; read it inside the block, where its failures become ``Unreachable``."""
         async with self._call("GET", f"/blobs/{quote(blob_id, safe='')}", _transfer()) as response:
+            yield response
+
+    async def secrets(self, lease_id: str, generation: int) -> dict[str, str]:
+        """The secrets of a lease; held in memory only."""
+        where = f"/secrets/{quote(lease_id, safe='')}/{generation}"
+        async with self._call("GET", where, _answer(_ANSWER_SECONDS)) as response:
+            return _parse(SecretValues, await response.read()).values
+
+    async def ask(self, where: str, message: Message, answer: type[Answer]) -> Answer:
+        """A call of a part of the wire that has its own module."""
+        return await self._post(where, message, answer)
+
+    @asynccontextmanager
+    async def transfer(
+        self, method: str, where: str, *, params: dict[str, str] | None = None,
+        data: bytes | AsyncIterator[bytes] | None = None, headers: dict[str, str] | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:  # fmt: skip
+        """A call that lasts as long as bytes move; read its answer inside the block."""
+        async with self._call(method, where, _transfer(), params=params, data=data, headers=headers) as response:
             yield response
 
     async def _post(

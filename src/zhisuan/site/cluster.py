@@ -11,7 +11,9 @@ from zhisuan.wire.site import DeviceReport, NodeReport
 def node_reports(nodes: Sequence[ClusterNode], models: Mapping[str, AcceleratorModel]) -> tuple[NodeReport, ...]:
     """One report a node; ``models`` says what the cluster's names of its accelerators stand for. Of a node on which the cluster starts nothing now, all devices are failed, and say why."""
     return tuple(
-        NodeReport(
+        _told(node, NodeReport.model_validate(node.report))
+        if node.report is not None
+        else NodeReport(
             hostname=node.hostname,
             os=node.os,
             architecture=node.architecture,
@@ -27,10 +29,19 @@ def node_reports(nodes: Sequence[ClusterNode], models: Mapping[str, AcceleratorM
     )
 
 
+def _told(node: ClusterNode, report: NodeReport) -> NodeReport:
+    """What the node says of itself, under the cluster's name for it; nothing is offered where the cluster starts nothing."""
+    told = report.model_copy(update={"hostname": node.hostname})
+    if node.usable:
+        return told
+    off = tuple(d.model_copy(update={"health": "failed", "note": node.note}) for d in report.devices)
+    return told.model_copy(update={"devices": off, "facts": {**report.facts, "cluster_note": node.note}})
+
+
 def cluster_grants(nodes: Sequence[ClusterNode]) -> dict[str, dict[str, AcceleratorGrant]]:
     """The engine's view of each accelerator by host name and device key."""
     return {
-        node.hostname: {c.key: AcceleratorGrant(c.vendor or c.kind, c.index, c.uuid) for c in node.accelerators}
+        node.hostname: {c.key: AcceleratorGrant(c.vendor or c.kind, c.index, c.uuid, c.bus_id) for c in node.accelerators}
         for node in nodes
     }
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, IPvAnyNetwork, SecretStr, Tag, ValidationError
 
 from zhisuan.base.text import Text
+from zhisuan.engines.hosts.config import HostsEngineConfig
 from zhisuan.engines.local.config import LocalEngineConfig
 from zhisuan.engines.ray.config import RayEngineConfig
 from zhisuan.engines.slurm.config import SlurmEngineConfig
@@ -35,7 +36,8 @@ def _kind(value: Any) -> str:
 EngineConfig = Annotated[
     Annotated[LocalEngineConfig, Tag("local")]
     | Annotated[SlurmEngineConfig, Tag("slurm")]
-    | Annotated[RayEngineConfig, Tag("ray")],
+    | Annotated[RayEngineConfig, Tag("ray")]
+    | Annotated[HostsEngineConfig, Tag("hosts")],
     Discriminator(_kind),
 ]
 
@@ -59,6 +61,7 @@ class AgentConfig(BaseModel):
     link_networks: tuple[IPvAnyNetwork, ...] = ()
     memory_reserve_mib: int | None = Field(default=None, ge=0)
     blob_cache_bytes_max: int = Field(default=10 * 1024**3, ge=0)
+    volume_cache_bytes_max: int = Field(default=100 * 1024**3, ge=0)
     exit_with_parent: bool = False
 
 

@@ -31,7 +31,8 @@ Work = Callable[[Held], Coroutine[Any, Any, None]]
 
 
 class Control:
-    """``start``, ``deliver`` and ``watch`` do the long work for one lease, each in a task of its own."""
+    """``start``, ``deliver``, ``watch`` and ``keep`` (its checkpoints) do the long work for one lease, each in a task of its own.
+    ``calls``: how many calls to a lease's service have begun, and how many are open."""
 
     def __init__(
         self,
@@ -45,6 +46,8 @@ class Control:
         start: Work,
         deliver: Work,
         watch: Work | None,
+        keep: Work | None = None,
+        calls: Callable[[Key], tuple[int, int]] = lambda _: (0, 0),
     ) -> None:
         self._engine = engine
         self._book = book
@@ -55,6 +58,8 @@ class Control:
         self._start = start
         self._deliver = deliver
         self._watch = watch
+        self._keep = keep
+        self._calls = calls
         self._desired: tuple[LeaseOffer, ...] | None = None
         self._past: dict[Key, LeaseReport] = {}
         self._said: set[tuple[Do, Key]] = set()
@@ -140,6 +145,12 @@ class Control:
                 log.error("%s cannot be observed: %s", key, seen)
         elif held is not None:
             self._book.see(held, seen, seen_at)
+            if held.record.offer.idle_seconds is not None and held.record.started_at is not None:
+                begun, still_open = self._calls(key)
+                held.use.see(
+                    asyncio.get_running_loop().time(), cpu_milliseconds=seen.cpu_seconds_milli, calls=begun, open_calls=still_open,
+                    preparing=seen.phase is RunPhase.preparing,
+                )  # fmt: skip
         elif key in self._book.strays:
             self._book.strays[key].run = Run.ended if seen.phase is RunPhase.exited else Run.live
 
@@ -152,6 +163,9 @@ class Control:
             serving = held.record.offer.service_port is not None and held.record.started_at is not None
             if self._watch is not None and serving and held.readiness is None and not held.ended.is_set():
                 held.readiness = self._spawn(self._watch(held))
+            keeping = held.record.offer.checkpoint_seconds is not None and held.record.started_at is not None
+            if self._keep is not None and keeping and held.keeper is None and not held.ended.is_set():
+                held.keeper = self._spawn(self._keep(held))
 
     def _act(self) -> None:
         """Plan and act; long work goes to tasks."""
@@ -179,6 +193,10 @@ class Control:
                 if not held.record.expired:
                     log.warning("%s: the server was not reached for the lease's term; ending the work.", action.key)
                     self._book.apply(held, Step(held.record.as_expired()))
+                self._stop(action, held)
+            case Do.rest if held is not None:
+                log.info("%s: nobody has used it for %s s; ending it.", action.key, held.record.offer.idle_seconds)
+                self._book.apply(held, Step(held.record.as_idle()))
                 self._stop(action, held)
             case Do.withdraw if held is not None:
                 step = ended_without_run(held.record, self._clock.now(), "cancelled", "Stopped before it had started.")

@@ -1,4 +1,5 @@
-"""What one lease leaves, delivered in order: its log as it grows, then its artefacts, then the note that all is there."""
+"""What one lease leaves, delivered in order: its log as it grows, its artefacts and volumes, its checkpoint, then the note that
+all is there."""
 
 import asyncio
 from base64 import b64encode
@@ -9,9 +10,11 @@ from zhisuan.engines.errors import EngineError, UnknownRun
 from zhisuan.site.artefacts import Artefacts
 from zhisuan.site.backoff import Backoff, Link, log, until_reached
 from zhisuan.site.book import Book, Held
+from zhisuan.site.checkpoints import Checkpoints
 from zhisuan.site.client import ServerClient
 from zhisuan.site.errors import AgentStop, Refused
 from zhisuan.site.record import Step
+from zhisuan.site.volumes.returning import Returning
 from zhisuan.wire.site import LogChunk
 
 LOG_SECONDS = 0.15
@@ -30,6 +33,8 @@ class Courier:
         artefacts: Artefacts,
         link: Link,
         new_backoff: Callable[[], Backoff],
+        checkpoints: Checkpoints,
+        returning: Returning,
     ) -> None:
         self._engine = engine
         self._client = client
@@ -37,6 +42,8 @@ class Courier:
         self._artefacts = artefacts
         self._link = link
         self._new_backoff = new_backoff
+        self._checkpoints = checkpoints
+        self._returning = returning
 
     async def deliver(self, held: Held) -> None:
         """Return when all is delivered, or the server has said that it does not want it."""
@@ -46,6 +53,8 @@ class Courier:
             try:
                 notes = await self._log(held, backoff)
                 notes += await self._artefacts.deliver(held, backoff)
+                notes += await self._returning.deliver(held, backoff)
+                notes += await self._checkpoints.deliver(held, backoff)
             except AgentStop:
                 raise
             except Exception as error:

@@ -15,7 +15,7 @@ from typing import Any
 from zhisuan.base.text import Text
 from zhisuan.site.errors import JournalUnreadable
 from zhisuan.site.record import Key, LeaseRecord
-from zhisuan.wire.site import LeaseReport, UsageWindow
+from zhisuan.wire.site import AccountReport, LeaseReport, UsageWindow
 
 PAST_KEPT = timedelta(days=90)
 
@@ -36,6 +36,9 @@ CREATE TABLE IF NOT EXISTS artefact (
 CREATE TABLE IF NOT EXISTS past (
     lease_id TEXT NOT NULL, generation INTEGER NOT NULL, report TEXT NOT NULL, forgotten_epoch INTEGER NOT NULL,
     PRIMARY KEY (lease_id, generation)
+) STRICT;
+CREATE TABLE IF NOT EXISTS account (
+    lease_id TEXT NOT NULL, generation INTEGER NOT NULL, report TEXT NOT NULL, PRIMARY KEY (lease_id, generation)
 ) STRICT;
 CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 """
@@ -100,6 +103,21 @@ class Journal:
     def has_unsent(self, key: Key) -> bool:
         found = self._db.execute("SELECT 1 FROM usage_window WHERE lease_id = ? AND generation = ? LIMIT 1", key)
         return found.fetchone() is not None
+
+    def keep_account(self, key: Key, account: AccountReport) -> None:
+        with self._transaction() as cursor:
+            cursor.execute("INSERT OR REPLACE INTO account VALUES (?, ?, ?)", (*key, account.model_dump_json()))
+
+    def unsent_accounts(self, limit: int) -> list[AccountReport]:
+        rows = self._db.execute("SELECT report FROM account ORDER BY lease_id, generation LIMIT ?", (limit,))
+        return [AccountReport.model_validate_json(row[0]) for row in rows]
+
+    def accounts_sent(self, accounts: Iterable[AccountReport]) -> None:
+        with self._transaction() as cursor:
+            cursor.executemany(
+                "DELETE FROM account WHERE lease_id = ? AND generation = ?",
+                [(a.lease_id, a.generation) for a in accounts],
+            )
 
     def artefacts(self, key: Key) -> dict[str, str]:
         """Digest by path of what the server has taken of this lease."""

@@ -19,6 +19,7 @@ from zhisuan.base.clock import Clock, SystemClock
 from zhisuan.base.ids import TimeOrderedIds
 from zhisuan.base.text import Text
 from zhisuan.engines.contract import Engine
+from zhisuan.engines.hosts.config import HostsEngineConfig
 from zhisuan.engines.ray.config import RayEngineConfig
 from zhisuan.engines.slurm.config import SlurmEngineConfig
 from zhisuan.site.agent import Agent
@@ -36,7 +37,7 @@ def run_agent(config: AgentConfig, *, engine: Engine | None = None, clock: Clock
     Raises an AgentStop that says why the agent cannot go on and what to do.
     """
     parent_pid = os.getppid()
-    with _alone(config.data_dir):
+    with alone(config.data_dir):
         when = clock or SystemClock()
         agent = Agent(config, engine or engine_of(config, when), when, TimeOrderedIds(when), SystemRandom().random)
         asyncio.run(_until_told(agent, parent_pid if config.exit_with_parent else None))
@@ -53,7 +54,7 @@ async def _until_told(agent: Agent, parent_pid: int | None) -> None:
     except asyncio.CancelledError:
         log.info("The agent stops; running work goes on.")
     except BaseExceptionGroup as group:
-        stop = _first_stop(group)
+        stop = first_stop(group)
         if stop is None:
             raise
         raise stop from group
@@ -69,16 +70,16 @@ async def _end_with(parent_pid: int, working: asyncio.Task[None]) -> None:
     working.cancel()
 
 
-def _first_stop(group: BaseExceptionGroup[BaseException]) -> AgentStop | None:
+def first_stop(group: BaseExceptionGroup[BaseException]) -> AgentStop | None:
     for error in group.exceptions:
-        found = _first_stop(error) if isinstance(error, BaseExceptionGroup) else error
+        found = first_stop(error) if isinstance(error, BaseExceptionGroup) else error
         if isinstance(found, AgentStop):
             return found
     return None
 
 
 @contextmanager
-def _alone(data_dir: Path) -> Iterator[None]:
+def alone(data_dir: Path) -> Iterator[None]:
     """Hold the data folder for this process. Raises AnotherAgent, or ConfigUnusable when the folder cannot be used."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -122,6 +123,10 @@ def engine_of(config: AgentConfig, clock: Clock) -> Engine:
         from zhisuan.engines.ray.engine import RayEngine
 
         return RayEngine(folder, clock=clock, config=chosen)
+    if isinstance(chosen, HostsEngineConfig):
+        from zhisuan.engines.hosts.engine import HostsEngine
+
+        return HostsEngine(folder, clock=clock, config=chosen)
     from zhisuan.engines.local.engine import LocalEngine
 
     return LocalEngine(folder, clock=clock, config=chosen)

@@ -29,7 +29,7 @@ class Known:
     ``stage`` is the journal's, ``None`` where only the engine has a trace. ``busy``: a start is under way, so the engine
     may get a run any moment. ``stopping``: a stop has been asked for. ``acknowledged``: the server has taken the final
     report, everything delivered. ``past``: ended and forgotten; only its final report is kept. ``overdue``: the lease's
-    term has run out without word from the server.
+    term has run out without word from the server. ``idle``: nobody has used the work for as long as its offer allows.
     """
 
     key: Key
@@ -40,6 +40,7 @@ class Known:
     acknowledged: bool = False
     past: bool = False
     overdue: bool = False
+    idle: bool = False
 
     @property
     def may_be_live(self) -> bool:
@@ -51,7 +52,7 @@ class Do(StrEnum):
     """The things an agent does about a lease.
 
     accept: journal the offer. adopt: journal an offer that the engine already runs. start: fetch archives and ask the
-    engine. stop: end the run, or the start under way. expire: note that the term ran out, then as stop. withdraw: settle the end of what never ran. lose: settle the end
+    engine. stop: end the run, or the start under way. expire: note that the term ran out, then as stop. rest: note that it is idle, then as stop. withdraw: settle the end of what never ran. lose: settle the end
     of what the engine lost. forget: drop run and journal row, keep the final report. discard: drop an ended run that the
     journal does not know. recall: report once more what ended and was forgotten. refuse: do nothing, and say why.
     """
@@ -61,6 +62,7 @@ class Do(StrEnum):
     start = "start"
     stop = "stop"
     expire = "expire"
+    rest = "rest"
     withdraw = "withdraw"
     lose = "lose"
     forget = "forget"
@@ -132,6 +134,8 @@ def _plan_lease(offer: LeaseOffer | None, known: Sequence[Known]) -> list[Action
         mine = Known(key, Stage.started, mine.run)
     if offer.desired == "stop" or any(k.key.generation > key.generation for k in others):
         return actions + _wind_down(mine, listed=True, grace_seconds=offer.grace_seconds)
+    if mine.idle and mine.run is Run.live:
+        return actions if mine.stopping else [*actions, Action(Do.rest, key, grace_seconds=offer.grace_seconds)]
     return actions + _wind_up(mine, blocked=any(k.may_be_live for k in others))
 
 

@@ -46,7 +46,7 @@ class LeaseRecord(BaseModel):
     """The journal's row. ``started_at``, ``ended_at`` and ``metered_until`` are whole seconds and never move back;
     windows of ``[started_at, metered_until)`` have been cut. ``delivered``: logs and artefacts are at the server.
     ``notes`` are sentences about what could not be delivered. ``expired``: its term ran out here while the server could not
-    be reached, and a stop for that reason is asked for."""
+    be reached, and a stop for that reason is asked for; ``idle``: the same for work that nobody used."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -63,6 +63,7 @@ class LeaseRecord(BaseModel):
     delivered: bool = False
     notes: tuple[str, ...] = ()
     expired: bool = False
+    idle: bool = False
 
     @property
     def key(self) -> Key:
@@ -82,6 +83,7 @@ class LeaseRecord(BaseModel):
             self.delivered,
             self.notes,
             self.expired,
+            self.idle,
         )
 
     @property
@@ -103,6 +105,9 @@ class LeaseRecord(BaseModel):
 
     def as_expired(self) -> "LeaseRecord":
         return self.model_copy(update={"expired": True})
+
+    def as_idle(self) -> "LeaseRecord":
+        return self.model_copy(update={"idle": True})
 
     def as_delivered(self, notes: tuple[str, ...]) -> "LeaseRecord":
         return self.model_copy(update={"delivered": True, "notes": notes})
@@ -136,6 +141,8 @@ def observed(record: LeaseRecord, seen: Observation, seen_at: datetime) -> Step:
         reason, message = str(seen.reason or "exited"), seen.message
         if record.expired and seen.reason is ExitReason.cancelled:
             reason, message = ExitReason.orphaned.value, TERM_RAN_OUT
+        elif record.idle and seen.reason is ExitReason.cancelled:
+            reason, message = "idle", f"Nobody used it for {record.offer.idle_seconds} seconds."
         return _end(known, seen.ended_at or seen_at, exit_code=seen.exit_code, reason=reason, message=message)
     return _metered(known, over_until(seen_at))
 

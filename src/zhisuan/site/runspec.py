@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from zhisuan.engines.contract import AcceleratorGrant, FileMount, NodeGrant, RunSpec, ServicePort
+from zhisuan.engines.contract import AcceleratorGrant, FileMount, FolderMount, NodeGrant, RunSpec, ServicePort
 from zhisuan.wire.site import LeaseOffer, NodeGrantMessage
 
 
@@ -16,13 +16,20 @@ def blob_ids(offer: LeaseOffer) -> tuple[str, ...]:
     ids = [m.blob_id for m in offer.mounts]
     if offer.workdir_blob is not None:
         ids.append(offer.workdir_blob)
+    if offer.checkpoint_id is not None:
+        ids.append(offer.checkpoint_id)
     return tuple(dict.fromkeys(ids))
 
 
 def run_spec(
-    offer: LeaseOffer, archives: Mapping[str, Path], accelerators: Mapping[str, Mapping[str, AcceleratorGrant]]
+    offer: LeaseOffer,
+    archives: Mapping[str, Path],
+    accelerators: Mapping[str, Mapping[str, AcceleratorGrant]],
+    secrets: Mapping[str, str],
+    folders: Mapping[str, Path] | None = None,
 ) -> RunSpec:
-    """The specification of one run: ``archives`` by blob id, ``accelerators`` by host name and device key.
+    """The specification of one run: ``archives`` by blob id, ``accelerators`` by host name and device key, ``secrets`` more
+    variables of its environment, ``folders`` of its volumes by target.
 
     Raises DeviceGone.
     """
@@ -33,7 +40,7 @@ def run_spec(
         generation=offer.generation,
         setup=offer.setup,
         run=offer.run,
-        env=dict(offer.env),
+        env={**secrets, **offer.env},
         cpus_milli=sum(d.amount for d in first if d.kind == "cpu"),
         memory_mib=sum(d.amount for d in first if d.kind == "memory"),
         nodes=nodes,
@@ -42,6 +49,10 @@ def run_spec(
         mounts=tuple(FileMount(archives[m.blob_id], m.target) for m in offer.mounts),
         service=None if offer.service_port is None else ServicePort(offer.service_port),
         orphan_seconds=offer.term_seconds,
+        checkpoint_archive=None if offer.checkpoint_id is None else archives[offer.checkpoint_id],
+        on_stop=offer.on_stop,
+        grace_seconds=offer.grace_seconds,
+        folders=tuple(FolderMount((folders or {})[v.target], v.target, v.mode == "ro") for v in offer.volumes),
     )
 
 

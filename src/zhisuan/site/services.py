@@ -66,6 +66,10 @@ class Services:
         """Keep the readiness of one service up to date until it ends."""
         await watch(held, self._probe, self._book)
 
+    def calls(self, key: Key) -> tuple[int, int]:
+        """How many calls to the lease's service have begun in this tunnel, and how many of them are open."""
+        return (0, 0) if self._tunnel is None else self._tunnel.calls(*key)
+
     async def _probe(self, lease_id: str, generation: int, path: str) -> bool:
         return self._tunnel is not None and await self._tunnel.probe(lease_id, generation, path)
 

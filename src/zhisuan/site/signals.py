@@ -37,9 +37,11 @@ class Pulse:
 
 
 class Signals:
-    """``control``: something here or in the server's list has changed; ``usage``: windows wait to be sent."""
+    """``control``: something here or in the server's list has changed; ``usage``: windows wait to be sent; ``ended``: a run has
+    ended."""
 
     def __init__(self) -> None:
         self.control = asyncio.Event()
         self.usage = asyncio.Event()
+        self.ended = asyncio.Event()
         self.report = Pulse()

@@ -34,3 +34,7 @@ class Stock:
         self.grants.clear()
         self.grants.update(cluster_grants(nodes))
         return True
+
+    def renew_engine(self, engine: EngineFacts) -> None:
+        """What the engine can do with the nodes there are now."""
+        self.message = self.message.model_copy(update={"engine": engine})

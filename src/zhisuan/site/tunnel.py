@@ -3,11 +3,13 @@
 1. Connect to the gateway's ``/tunnel`` with the site credential; when that ends, again, after a jittered pause.
 2. OPEN: find the service's unix socket and make the HTTP request there.
 3. Its answer goes back as HEAD, DATA …, END, as fast as the gateway gives credit.
+   CONNECT in place of a method: the bytes of one connection, each way (``tunnel_bytes.py``).
 4. RESET, or the loss of the connection: the request to the service is cancelled.
 """
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from secrets import SystemRandom
 import aiohttp
 from yarl import URL
 
+from zhisuan.site.tunnel_bytes import Lane, carry
 from zhisuan.wire.flow import FlowError, Inbox, Outbox, SendWindow
 from zhisuan.wire.frames import (
     CLOSE_CREDENTIAL,
@@ -66,6 +69,8 @@ class _Services:
 
     def __init__(self) -> None:
         self._open: dict[Path, _Service] = {}
+        self.begun: Counter[tuple[str, int]] = Counter()
+        self.ended: Counter[tuple[str, int]] = Counter()
 
     @asynccontextmanager
     async def client(self, socket: Path) -> AsyncIterator[aiohttp.ClientSession]:
@@ -143,6 +148,11 @@ class Tunnel:
         finally:
             await self._services.close()
 
+    def calls(self, lease_id: str, generation: int) -> tuple[int, int]:
+        """How many calls to a lease's service have begun, and how many of them are open; probes are none."""
+        begun = self._services.begun[lease_id, generation]
+        return begun, begun - self._services.ended[lease_id, generation]
+
     async def probe(self, lease_id: str, generation: int, path: str) -> bool:
         """Whether GET ``path`` at the lease's service answers 2xx within three seconds."""
         socket = self._resolve(lease_id, generation)
@@ -181,7 +191,12 @@ class Tunnel:
 class _Connection:
     """One WebSocket and the streams on it."""
 
-    def __init__(self, websocket: aiohttp.ClientWebSocketResponse, resolve: ResolveSocket, services: _Services) -> None:
+    def __init__(
+        self,
+        websocket: aiohttp.ClientWebSocketResponse,
+        resolve: ResolveSocket,
+        services: _Services,
+    ) -> None:
         self._websocket = websocket
         self._resolve = resolve
         self._services = services
@@ -276,15 +291,25 @@ class _Stream:
             self._failure = code, message
             self.task.cancel()
 
-    async def serve(self, payload: bytes, resolve: ResolveSocket, services: _Services) -> None:
+    async def serve(
+        self, payload: bytes, resolve: ResolveSocket, services: _Services
+    ) -> None:
         try:
             opening = TunnelOpen.model_validate_json(payload)
             socket = resolve(opening.lease_id, opening.generation)
             if socket is None:
                 await self.reset("no_such_service", "this site does not run that lease")
                 return
-            async with services.client(socket) as session:
-                await self._relay(opening, session)
+            lease = opening.lease_id, opening.generation
+            services.begun[lease] += 1
+            try:
+                if opening.method == "CONNECT":
+                    await self._connect(socket)
+                else:
+                    async with services.client(socket) as session:
+                        await self._relay(opening, session)
+            finally:
+                services.ended[lease] += 1
         except asyncio.CancelledError:
             if self._failure is None:
                 raise
@@ -303,6 +328,13 @@ class _Stream:
         except (aiohttp.ClientError, OSError):
             log.debug("stream %d was not reset: the tunnel is gone", self.number)
 
+    async def _connect(self, socket: Path) -> None:
+        async def begin() -> None:
+            await self._send(FrameType.HEAD, TunnelHead(status=200).model_dump_json().encode())
+
+        lane = Lane(begin, self._receive, self._send_data, lambda: self._send(FrameType.END))
+        await carry(socket, lane, connect_seconds=SERVICE_CONNECT_SECONDS_MAX)
+
     async def _relay(self, opening: TunnelOpen, session: aiohttp.ClientSession) -> None:
         async with session.request(
             opening.method,
@@ -318,10 +350,14 @@ class _Stream:
         await self._send(FrameType.END)
 
     async def _body(self) -> AsyncIterator[bytes]:
-        while (data := await self._inbox.read()) is not None:
-            if due := self._inbox.credit_due():
-                await self._connection.send(encode_credit(self.number, due))
+        while (data := await self._receive()) is not None:
             yield data
+
+    async def _receive(self) -> bytes | None:
+        data = await self._inbox.read()
+        if data is not None and (due := self._inbox.credit_due()):
+            await self._connection.send(encode_credit(self.number, due))
+        return data
 
     async def _send_data(self, data: bytes) -> None:
         sent = 0

@@ -1,5 +1,6 @@
 """The use cases of this package."""
 
+from zhisuan.supply.changes import forget_changes
 from zhisuan.supply.conditions import (
     Place,
     Terms,
@@ -13,10 +14,11 @@ from zhisuan.supply.credentials import (
     revoke_credential,
     rotate_credential,
     rotation_due,
+    site_id_of_credential,
     site_of_credential,
     site_of_digest,
 )
-from zhisuan.supply.hearing import heard_from, is_reachable, note_silences
+from zhisuan.supply.hearing import Hearing, clock_offset_ms, heard_from, is_reachable, note_silences, write_heard
 from zhisuan.supply.links import Measured, checked_echo_address, links_of, peers_of, take_links
 from zhisuan.supply.offering import Offer, Windows, parsed_windows, written_windows
 from zhisuan.supply.recalls import (
@@ -63,6 +65,7 @@ __all__ = [
     "TOKEN_LIFE",
     "TRANSITIONS",
     "Claim",
+    "Hearing",
     "Invitation",
     "Measured",
     "Offer",
@@ -77,9 +80,11 @@ __all__ = [
     "checked_echo_address",
     "claim_devices",
     "claims_of",
+    "clock_offset_ms",
     "conditions_of",
     "create_site",
     "factors_of_site",
+    "forget_changes",
     "found_devices",
     "heard_from",
     "invite_again",
@@ -111,6 +116,7 @@ __all__ = [
     "set_terms",
     "set_windows",
     "site_facts",
+    "site_id_of_credential",
     "site_of_credential",
     "site_of_digest",
     "site_visible",
@@ -120,5 +126,6 @@ __all__ = [
     "take_links",
     "token_state",
     "verify",
+    "write_heard",
     "written_windows",
 ]

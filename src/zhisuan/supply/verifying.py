@@ -1,6 +1,6 @@
 """The operator's judgement of a site: verified with the evidence of that moment, and priced by measurement if they say so."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import distinct_on
@@ -97,13 +97,14 @@ def _set_factor(tx: Tx, site: Site, row: ClassEvidence, factor_ppm: int, reason:
     return made
 
 
-def rate_factors(tx: Tx) -> dict[tuple[str, str], int]:
-    """The factor in force of each (site id, class id) that has one other than the whole, in 10⁻⁶."""
-    rows = tx.session.execute(
+def rate_factors(tx: Tx, site_ids: Collection[str] | None = None) -> dict[tuple[str, str], int]:
+    """The factor in force of each (site id, class id) that has one other than the whole, in 10⁻⁶; of all sites or of these."""
+    query = (
         select(RateFactor.site_id, RateFactor.class_id, RateFactor.factor_ppm)
         .order_by(RateFactor.site_id, RateFactor.class_id, RateFactor.id.desc())
         .ext(distinct_on(RateFactor.site_id, RateFactor.class_id))
-    ).all()
+    )
+    rows = tx.session.execute(query if site_ids is None else query.where(RateFactor.site_id.in_(site_ids))).all()
     return {(site_id, class_id): ppm for site_id, class_id, ppm in rows if ppm != PPM}
 
 

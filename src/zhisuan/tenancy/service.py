@@ -243,6 +243,17 @@ def authenticate(tx: Tx, secret: str | None) -> Principal:
     )
 
 
+def by_digest(tx: Tx, digest: str) -> Principal | None:
+    """Whose secret has this digest: that of an API key, or of a console session; None when it is not, or no longer, good."""
+    return by_key_digest(tx, digest) or _by_session(tx, digest)
+
+
+def role_of(tx: Tx, org_id: str, user_id: str) -> Role | None:
+    """The role of a person in an organisation, if they are a member of it now."""
+    found = tx.session.get(Member, (org_id, user_id))
+    return Role(found.role) if found is not None else None
+
+
 def by_key_digest(tx: Tx, digest: str) -> Principal | None:
     row = tx.session.execute(
         select(ApiKey, Organisation, User)

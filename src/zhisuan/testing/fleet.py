@@ -81,6 +81,10 @@ class SimulatedAgent:
                 if offer.lease_id not in self._reports:
                     self._begin(offer)
 
+    def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
     def _begin(self, offer: LeaseOffer) -> None:
         self._stats.offered += 1
         self._reports[offer.lease_id] = LeaseReport(
@@ -162,7 +166,11 @@ class Fleet:
 
     async def _later(self, number: int, access: SiteAccess) -> None:
         await asyncio.sleep(self._ramp_seconds * number / max(1, len(self._access)))
-        await SimulatedAgent(access, self._url, self._session, self.stats, self._run_seconds).run()
+        agent = SimulatedAgent(access, self._url, self._session, self.stats, self._run_seconds)
+        try:
+            await agent.run()
+        finally:
+            agent.stop()
 
     async def __aexit__(self, *_: object) -> None:
         for task in self._tasks:

@@ -34,6 +34,7 @@ class ServerProcess:
             "settings": {"data_dir": str(data), "console": False, "server_port": self.port, "host": "127.0.0.1"},
             "database_url": database_url, "server_url": public_url or self.url, "gateway_url": "http://127.0.0.1:9",
             "storage_secret": "test",
+            "seal_keys": None,
         }  # fmt: skip
         self._log = folder / f"server-{self.port}.log"
         self._process: subprocess.Popen[bytes] | None = None

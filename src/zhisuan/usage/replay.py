@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from zhisuan.base.db import Tx
+from zhisuan.usage.accounts import judge_again
 from zhisuan.usage.intake import accept_token_events, accept_windows
 from zhisuan.usage.tables import Quarantined
 from zhisuan.wire.common import Accepted
@@ -45,5 +46,9 @@ def replay_quarantined(tx: Tx, *, source: str | None = None, limit: int = 1000) 
 
 def _again(tx: Tx, kind: str, sender: str, row: Quarantined) -> Accepted:
     if kind == "window":
-        return accept_windows(tx, sender, [UsageWindow.model_validate(row.body)])
+        window = UsageWindow.model_validate(row.body)
+        answer = accept_windows(tx, sender, [window])
+        if answer.accepted:
+            judge_again(tx, [window.lease_id])
+        return answer
     return accept_token_events(tx, sender, [TokenUsage.model_validate(row.body)])

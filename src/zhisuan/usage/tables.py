@@ -94,3 +94,37 @@ class Quarantined(Table):
     body_hash: Mapped[str]
     received_at: Mapped[datetime]
     resolved_at: Mapped[datetime | None]
+
+
+class EngineAccount(Table):
+    """What a site's engine itself says of one lease's run, and how it compares with what was metered.
+
+    ``started_at`` to ``reference`` are the engine's words (``engines.contract.EngineAccount``). ``verdict`` and what follows
+    are ours (``accounts.compare``), once the lease is closed.
+    """
+
+    __tablename__ = "usage_engine_account"
+    __table_args__ = (
+        CheckConstraint("verdict IN ('agrees','metered_more','metered_less','other_nodes')", name="verdict"),
+        Index("ix_usage_engine_account_unjudged", "received_at", postgresql_where=text("judged_at IS NULL")),
+        Index(None, "site_id", "lease_id"),
+        Index("ix_usage_engine_account_differs", "lease_id", postgresql_where=text("verdict <> 'agrees'")),
+    )
+
+    lease_id: Mapped[str] = mapped_column(primary_key=True)
+    org_id: Mapped[str]
+    site_id: Mapped[str]
+    source: Mapped[str]
+    reference: Mapped[str]
+    state: Mapped[str]
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime]
+    elapsed_milliseconds: Mapped[int]
+    cpu_milliseconds: Mapped[int | None]
+    nodes: Mapped[int | None]
+    received_at: Mapped[datetime]
+    judged_at: Mapped[datetime | None]
+    verdict: Mapped[str | None]
+    metered_seconds: Mapped[int | None]
+    engine_milliseconds: Mapped[int | None]
+    difference_milliseconds: Mapped[int | None]

@@ -20,6 +20,9 @@ DATA_BYTES_MAX = 64 * 1024
 MESSAGE_BYTES_MAX = 1024 * 1024
 """Longest message that a peer accepts."""
 
+WORKSPACE_MESSAGE_BYTES_MAX = 16 * 1024 * 1024
+"""Longest WebSocket message to or from a workspace; the gateway holds one whole message at a time."""
+
 BATCH_BYTES_MAX = 256 * 1024
 """Frames are gathered into one message until it is about this long."""
 

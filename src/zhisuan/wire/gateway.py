@@ -6,6 +6,8 @@
 | POST /wire/v1/gateway/routes | RoutesQuestion: waits up to ``wait_seconds`` for a change | RoutesAnswer |
 | POST /wire/v1/gateway/site | SiteQuestion | SiteAnswer |
 | POST /wire/v1/gateway/usage | TokenUsageBatch | Accepted |
+| POST /wire/v1/gateway/workspace | WorkspaceQuestion | WorkspaceAnswer (cached by the gateway for ``ttl_seconds``) |
+| POST /wire/v1/gateway/enter | WorkspaceEntry | WorkspaceEntered |
 
 All carry ``Authorization: Bearer <gateway credential>``.
 
@@ -25,6 +27,10 @@ one byte of type, four bytes of stream number (big endian), then the payload.
 A new stream starts with ``WINDOW_BYTES`` of credit each way (``wire/frames.py`` has the codec, ``wire/flow.py`` the
 credit). The gateway numbers streams from 1 and uses no number twice on a connection; a frame of an unknown stream or of
 an unknown type is ignored. A stream is over when the site has sent END, or either side RESET.
+
+An OPEN with the method CONNECT asks for a stream of bytes in place of a request: the site connects to the service, answers
+HEAD 200, and DATA are then the bytes of the connection, each way. END closes one way only; such a stream is over when both
+sides have sent END, or either side RESET.
 """
 
 from typing import Literal
@@ -112,6 +118,41 @@ class TokenUsage(Message):
 class TokenUsageBatch(Message):
     gateway: str
     events: tuple[TokenUsage, ...] = Field(max_length=5_000)
+
+
+class WorkspaceQuestion(Message):
+    """May the holder of this credential (an API key, a console session or the cookie of a browser) use this workspace?"""
+
+    workload_id: str
+    credential_digest: str
+
+
+class WorkspaceAnswer(Message):
+    """``valid`` is false for a workspace that is unknown, another's, or not open to this credential, alike. ``state`` is
+    ``waiting`` (no site has it yet), ``starting``, ``ready`` or ``ended``; the lease's fields are there from ``starting`` on, and
+    ``token`` is what the session in the sandbox asks for."""
+
+    valid: bool
+    state: Literal["waiting", "starting", "ready", "ended"] = "ended"
+    org_id: str = ""
+    lease_id: str = ""
+    generation: int = 0
+    site_id: str = ""
+    token: str = Field(default="", repr=False)
+    ttl_seconds: int = 5
+
+
+class WorkspaceEntry(Message):
+    """Change the ticket of a link for a session whose secret the gateway has made. The same pair again is answered alike."""
+
+    workload_id: str
+    ticket_digest: str
+    session_digest: str
+
+
+class WorkspaceEntered(Message):
+    valid: bool
+    seconds: int = 0
 
 
 class TunnelOpen(Message):

@@ -6,9 +6,12 @@
 | POST /wire/v1/inventory | Inventory | Accepted |
 | POST /wire/v1/sync | SyncRequest: what runs here; waits up to ``wait_seconds`` for a change | SyncAnswer: what should run |
 | POST /wire/v1/usage | UsageBatch | Accepted |
+| POST /wire/v1/accounts | AccountBatch: the engine's own account of ended runs | Accepted |
 | POST /wire/v1/logs | LogChunk | LogAnswer with the next offset wanted |
 | PUT /wire/v1/artefacts/{lease_id}/{generation}?path=… | the file's bytes | ArtefactAnswer |
-| GET /wire/v1/blobs/{blob_id} | – | the archive's bytes |
+| GET /wire/v1/blobs/{blob_id} | – | the archive's bytes; of a checkpoint, its files as an archive |
+| GET /wire/v1/secrets/{lease_id}/{generation} | – | SecretValues |
+| POST, PUT /wire/v1/checkpoints/… | see ``wire.checkpoints`` | |
 
 All but ``join`` carry ``Authorization: Bearer <site credential>``.
 """
@@ -19,6 +22,7 @@ from typing import Literal
 from pydantic import AwareDatetime, Field
 
 from zhisuan.wire.common import LeaseKey, Message
+from zhisuan.wire.data import VolumeMount
 
 
 class MeasurementReport(Message):
@@ -151,9 +155,12 @@ class NodeGrantMessage(Message):
 
 
 class LeaseOffer(LeaseKey):
-    """What should run, whole: the agent needs nothing else to run it. ``nodes`` are in the order of their ranks, with
+    """What should run, whole but for uploads and secrets. ``nodes`` are in the order of their ranks, with
     alike shares on each. Every sync that is answered renews the lease for ``term_seconds``; without one for so long the agent
-    ends the work by itself, so that the server may start it elsewhere."""
+    ends the work by itself, so that the server may start it elsewhere. ``secrets`` are names: the values are asked for when the
+    work starts (``SecretValues``), so that no copy of an offer holds them. ``checkpoint_id`` is what the work begins from,
+    fetched as a blob; ``checkpoint_seconds`` how often its folder is saved while it runs; after ``idle_seconds`` without use the agent
+    ends the work with reason ``idle``."""
 
     workload_id: str
     workload_name: str
@@ -164,12 +171,24 @@ class LeaseOffer(LeaseKey):
     max_seconds: int | None = None
     workdir_blob: str | None = None
     mounts: tuple[ArchiveMount, ...] = ()
+    volumes: tuple[VolumeMount, ...] = ()
     service_port: int | None = None
     readiness_path: str | None = None
     artefacts: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
     desired: Literal["run", "stop"] = "run"
     grace_seconds: int = 10
     term_seconds: int | None = Field(default=None, ge=1)
+    on_stop: str | None = None
+    checkpoint_id: str | None = None
+    checkpoint_seconds: int | None = Field(default=None, ge=1)
+    idle_seconds: int | None = Field(default=None, ge=1)
+
+
+class SecretValues(Message):
+    """The variables that an open lease of the asking site names as its secrets. Kept in no journal, told to no log."""
+
+    values: dict[str, str]
 
 
 class SyncAnswer(Message):
@@ -194,6 +213,23 @@ class UsageWindow(LeaseKey):
 
 class UsageBatch(Message):
     windows: tuple[UsageWindow, ...] = Field(max_length=10_000)
+
+
+class AccountReport(LeaseKey):
+    """What the site's engine itself says of an ended run (``engines.contract.EngineAccount``); None: not in its books."""
+
+    source: str = Field(max_length=40)
+    reference: str = Field(max_length=300)
+    state: str = Field(max_length=100)
+    started_at: AwareDatetime
+    ended_at: AwareDatetime
+    elapsed_milliseconds: int = Field(ge=0, lt=2**53)
+    cpu_milliseconds: int | None = Field(default=None, ge=0, lt=2**53)
+    nodes: int | None = Field(default=None, ge=0, lt=2**31)
+
+
+class AccountBatch(Message):
+    accounts: tuple[AccountReport, ...] = Field(max_length=1_000)
 
 
 class LogChunk(LeaseKey):

@@ -4,24 +4,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
 from zhisuan.base.db import Tx
 from zhisuan.base.errors import Conflict, NotFound
 from zhisuan.base.paging import Page, decode_cursor, page_of
 from zhisuan.base.text import Text
+from zhisuan.workload import secrets
 from zhisuan.workload.spec import WorkloadSpec
 from zhisuan.workload.tables import Blob, Workload, WorkloadEvent
 
 OPEN_STATES = ("pending", "placed", "starting", "running")
 FINAL_STATES = ("succeeded", "failed", "cancelled")
+RESTING_STATES = (*FINAL_STATES, "paused")
+"""Nothing of it runs, and nothing will unless somebody asks."""
 NEXT = {
-    "pending": {"placed", "cancelled", "failed"},
-    "placed": {"starting", "running", "pending", "cancelled", "failed"},
-    "starting": {"running", "pending", "failed", "cancelled", "succeeded"},
-    "running": {"pending", "succeeded", "failed", "cancelled"},
+    "pending": {"placed", "paused", "cancelled", "failed"},
+    "placed": {"starting", "running", "pending", "paused", "cancelled", "failed"},
+    "starting": {"running", "pending", "paused", "failed", "cancelled", "succeeded"},
+    "running": {"pending", "paused", "succeeded", "failed", "cancelled"},
+    "paused": {"pending", "cancelled"},
+    "failed": {"pending"},
+    "cancelled": {"pending"},
 }
 WATCH_CHANNEL = "zs_workload"
+ID_PREFIXES = {"job": "job", "service": "svc", "workspace": "wsp"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +53,15 @@ def create(
 ) -> Workload:
     """A workload in state ``pending``. ``stored`` is the specification with the blobs of its uploads."""
     workload = Workload(
-        id=tx.ids.new("svc" if spec.service else "job"), org_id=org_id, project_id=project_id, kind=spec.kind,
+        id=tx.ids.new(ID_PREFIXES[spec.kind]), org_id=org_id, project_id=project_id, kind=spec.kind,
         name=spec.name, state="pending", spec=stored, file=file, quote_id=quote_id, created_by=by, created_at=tx.now,
         started_at=None, ended_at=None, cancel_requested_at=None, attempts=0, restarts_left=spec.restarts,
+        retries_left=spec.survival.retries, pause_reason=None, stop_at=spec.survival.stop_time,
         exit_code=None, reason=None, message=None, progress_ppm=None, progress_message=None,
     )  # fmt: skip
     tx.session.add(workload)
     tx.session.flush()
-    _record(tx, workload, "launched", {})
+    _record(tx, workload, "launched", {}, number=1)
     return workload
 
 
@@ -74,6 +82,7 @@ def move(tx: Tx, workload: Workload, state: str, cause: str, outcome: Outcome | 
         workload.started_at = tx.now
     if state in FINAL_STATES:
         workload.ended_at = tx.now
+        secrets.forget(tx, workload.id)
     _record(tx, workload, cause, detail)
 
 
@@ -82,16 +91,15 @@ def note(tx: Tx, workload: Workload, cause: str, **detail: Any) -> None:
     _record(tx, workload, cause, detail)
 
 
-def _record(tx: Tx, workload: Workload, cause: str, detail: dict[str, Any]) -> None:
-    number = tx.session.scalar(
-        select(func.coalesce(func.max(WorkloadEvent.number), 0) + 1).where(WorkloadEvent.workload_id == workload.id)
-    )
-    event = WorkloadEvent(
-        id=tx.ids.new("evt"), workload_id=workload.id, number=number or 1, at=tx.now, state=workload.state, cause=cause,
-        actor=tx.actor, detail=detail,
+def _record(tx: Tx, workload: Workload, cause: str, detail: dict[str, Any], number: int | None = None) -> None:
+    last = select(func.coalesce(func.max(WorkloadEvent.number), 0)).where(WorkloadEvent.workload_id == workload.id)
+    # One statement, and nothing else that waits to be written is written before its time: this is done for every step of all work.
+    tx.session.connection().execute(
+        insert(WorkloadEvent).values(
+            id=tx.ids.new("evt"), workload_id=workload.id, number=number or last.scalar_subquery() + 1, at=tx.now,
+            state=workload.state, cause=cause, actor=tx.actor, detail=detail,
+        )
     )  # fmt: skip
-    tx.session.add(event)
-    tx.session.flush()
     tx.emit(f"workload.{workload.state}", workload.id, {"cause": cause})
     tx.notify(WATCH_CHANNEL, workload.id)
 

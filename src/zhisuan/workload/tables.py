@@ -3,20 +3,21 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from zhisuan.base.db import Table
 
 
 class Workload(Table):
-    """A job or a service. ``spec`` is the checked specification, ``file`` the text that the tenant sent."""
+    """A job, a service or a workspace. ``spec`` is the checked specification, ``file`` the text that the tenant sent.
+    ``pause_reason``: why it is to be paused, while it has not come to that. ``retries_left``: attempts after failures of its own."""
 
     __tablename__ = "workload_workload"
     __table_args__ = (
-        CheckConstraint("kind IN ('job','service')", name="kind"),
+        CheckConstraint("kind IN ('job','service','workspace')", name="kind"),
         CheckConstraint(
-            "state IN ('pending','placed','starting','running','succeeded','failed','cancelled')", name="state"
+            "state IN ('pending','placed','starting','running','paused','succeeded','failed','cancelled')", name="state"
         ),
         Index(None, "org_id", "id"),
         Index(
@@ -24,6 +25,7 @@ class Workload(Table):
             "state",
             postgresql_where=text("state IN ('pending','placed','starting','running')"),
         ),
+        Index("ix_workload_workload_stop_at", "stop_at", postgresql_where=text("stop_at IS NOT NULL")),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -42,6 +44,9 @@ class Workload(Table):
     cancel_requested_at: Mapped[datetime | None]
     attempts: Mapped[int]
     restarts_left: Mapped[int]
+    retries_left: Mapped[int] = mapped_column(server_default=text("0"))
+    pause_reason: Mapped[str | None]
+    stop_at: Mapped[datetime | None]
     exit_code: Mapped[int | None]
     reason: Mapped[str | None]
     message: Mapped[str | None]
@@ -63,6 +68,32 @@ class WorkloadEvent(Table):
     cause: Mapped[str]
     actor: Mapped[str]
     detail: Mapped[dict[str, Any]]
+
+
+class WorkspaceSession(Table):
+    """A browser's way into a workspace. The ticket in the link is good once, for a minute; the gateway changes it for the
+    secret of a cookie. Only digests are kept."""
+
+    __tablename__ = "workload_workspace_session"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    workload_id: Mapped[str] = mapped_column(ForeignKey("workload_workload.id"), index=True)
+    org_id: Mapped[str]
+    user_id: Mapped[str]
+    ticket_digest: Mapped[str] = mapped_column(unique=True)
+    ticket_until: Mapped[datetime]
+    session_digest: Mapped[str | None] = mapped_column(unique=True)
+    session_until: Mapped[datetime]
+    created_at: Mapped[datetime]
+
+
+class WorkloadSecret(Table):
+    """The secrets of one workload that has not ended, sealed (``base.vault``)."""
+
+    __tablename__ = "workload_secret"
+
+    workload_id: Mapped[str] = mapped_column(primary_key=True)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class Blob(Table):

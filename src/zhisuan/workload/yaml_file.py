@@ -85,6 +85,19 @@ def load(text: str) -> Any:
             loader.dispose()
 
 
+def root(text: str) -> yaml.Node | None:
+    """The node graph of the document, from which nothing has been built; None for what is no YAML or beyond the bounds."""
+    loader = None
+    try:
+        loader = _BoundedLoader(text)
+        return loader.get_single_node()
+    except (yaml.YAMLError, _TooMuch, ValueError, OverflowError, AttributeError):
+        return None
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
 def is_storable(text: str) -> bool:
     """Whether a database and a command line can take the text."""
     return "\0" not in text and not any("\ud800" <= ch <= "\udfff" for ch in text)

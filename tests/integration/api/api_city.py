@@ -1,5 +1,6 @@
 """A platform on which everything has happened once: two tenants with work, models, bills; two providers; a city."""
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,7 +47,11 @@ def furnish(world: World, site: SiteAgentTwin, owner: Person | None = None) -> T
     ids["key"] = owner.get("/keys")["items"][0]["id"]
     ids["project"] = owner.post("/projects", {"name": f"research {number()}"})["id"]
     ids["blob"] = owner.post("/blobs", content=b"archive %d" % number())["id"]
-    launched = owner.post("/workloads", {"file": JOB})
+    ids["volume_name"] = f"data-{number()}"
+    ids["volume"] = owner.post("/volumes", {"name": ids["volume_name"]})["id"]
+    _fill_volume(owner, ids["volume_name"])
+    ids["upload"] = owner.post("/uploads", {"sha256": f"{number():064x}", "size_bytes": 9})["id"]
+    launched = owner.post("/workloads", {"file": f"volumes: {{/data: {ids['volume_name']}}}\n{JOB}"})
     ids["workload"], ids["placement"] = launched["workload"]["id"], launched["placement"]["id"]
     running = run_through(world, site, ids["workload"])
     ids["lease"] = running["lease_id"]
@@ -66,6 +71,16 @@ def furnish(world: World, site: SiteAgentTwin, owner: Person | None = None) -> T
     ids["line"] = owner.get(f"/invoices/{invoice['id']}")["lines"][0]["id"]
     ids["settlement"] = world.operator.post(f"/invoices/{invoice['id']}/settlement")["id"]
     return Tenancy(owner, ids)
+
+
+def _fill_volume(owner: Person, name: str) -> None:
+    data = b"data of %d" % number()
+    digest = hashlib.sha256(data).hexdigest()
+    assert owner.call("PUT", f"/content/{digest}", content=data).status_code == 200
+    for path in ("a", "b/c"):
+        base = owner.get(f"/volumes/{name}")["current_number"]
+        put = [{"path": path, "size_bytes": len(data), "sha256": digest}]
+        owner.post(f"/volumes/{name}/versions", {"base": base, "put": put})
 
 
 def offer_of(site: SiteAgentTwin, workload_id: str) -> dict[str, Any]:

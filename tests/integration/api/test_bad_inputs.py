@@ -38,6 +38,9 @@ TENANT_CASES: list[tuple[str, Any, int, str, str]] = [
     ("/deployments", {"model": "$model_name"}, 409, "already_deployed", ""),
     ("/deployments", {"model": "$model_name", "version": 99}, 404, "not_found", ""),
     ("/workloads/$workload/cancel", {}, 409, "conflict", ""),
+    ("/workloads/$workload/pause", {}, 409, "conflict", ""),
+    ("/workloads/$workload/resume", {}, 409, "conflict", ""),
+    ("/workloads/$workload/restart", {}, 409, "conflict", ""),
 ]  # fmt: skip
 
 

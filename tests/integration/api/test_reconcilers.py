@@ -12,6 +12,7 @@ from api_world import SiteAgentTwin, World
 from sqlalchemy import func, select, update
 
 from zhisuan.app.reconcilers import STEPS
+from zhisuan.base.db import QueryCount
 from zhisuan.ledger.tables import Charge, Grant, Transaction
 from zhisuan.supply.tables import SiteSilence
 
@@ -191,3 +192,17 @@ def test_replicas_at_once_do_nothing_twice(world: World, make_site: Sites) -> No
         assert sorted(n for _, n in silences) == [1, 1]
     assert all(c["ok"] for c in world.operator.get("/checks")["items"])
     assert len(launched) == len(waiting) == 4
+
+
+def test_of_many_that_wait_for_the_same_only_one_more_than_fits_is_planned(world: World, make_site: Sites) -> None:
+    site, owner = make_site(cores=4), world.tenant()
+    held = [owner.post("/workloads", {"file": "run: x\nresources: {cpus: 2}\n"})["workload"]["id"] for _ in range(2)]
+    waiting = [owner.post("/workloads", {"file": "run: x\nresources: {cpus: 2}\n"})["workload"]["id"] for _ in range(12)]
+    small = owner.post("/workloads", {"file": "run: x\nresources: {cpus: 1, memory: 1}\n"})["workload"]["id"]
+    run_through(world, site, held[0])
+    with QueryCount(world.database.engine) as asked:
+        world.reconcile("place")
+    assert sum("FOR UPDATE SKIP LOCKED" in s and "workload_workload" in s for s in asked.statements) <= 4
+    states = [owner.get(f"/workloads/{i}")["state"] for i in waiting]
+    assert states == ["placed"] + ["pending"] * 11, "the oldest of them"
+    assert owner.get(f"/workloads/{small}")["state"] == "pending"

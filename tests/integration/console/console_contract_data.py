@@ -8,6 +8,8 @@ from typing import Any
 
 from zhisuan.api import schemas as s
 from zhisuan.api import site_schemas as p
+from zhisuan.api import work_schemas as w
+from zhisuan.api.routes import engine_accounts as e
 from zhisuan.api.routes.billing import Bill, PurseSum, WorkloadCost
 from zhisuan.api.routes.catalog import CatalogView, ClassView
 
@@ -132,15 +134,15 @@ zhisuan:
 """
 
 
-def detail(view: s.WorkloadView) -> s.WorkloadDetail:
+def detail(view: s.WorkloadView) -> w.WorkloadDetail:
     waiting = view.state == "pending"
     leases = [] if waiting else [
         lease(1, "closed", 133, fault="provider"),
         lease(2, "active" if view.state in ("running", "starting") else "closed", 2517, generation=2),
     ]  # fmt: skip
-    return s.WorkloadDetail(
+    return w.WorkloadDetail(
         **view.model_dump(), leases=leases, placement=None if waiting else placement(1), events=events(view.state, view.created_at),
-        file=FILE,
+        file=FILE, uploads=w.UploadsView(workdir_blob=None, mounts={}, files=[]),
     )  # fmt: skip
 
 
@@ -238,6 +240,11 @@ def site_links() -> list[p.LinkView]:
                       best_us=13_900, bound_us=6_500, refused=False, note=None)  # fmt: skip
     silent = good.model_copy(update={"median_us": None, "best_us": None, "answered": 0, "note": "Connection refused"})
     return [good, good.model_copy(update={"direction": "from", "best_us": 5_000, "refused": True}), silent]
+def site_reconciliation(site_id: str) -> e.SiteReconciliation:
+    return e.SiteReconciliation(
+        site_id=site_id, tolerance_seconds=5, tolerance_per_cent=1, agrees=128, metered_more=1, metered_less=0, other_nodes=0,
+        waiting=2, none=3,
+    )  # fmt: skip
 
 
 def site_earnings(site_id: str) -> p.SiteEarnings:

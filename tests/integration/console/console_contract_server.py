@@ -17,6 +17,8 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.responses import Response
 
 from zhisuan.api import schemas as s
+from zhisuan.api import work_schemas as w
+from zhisuan.api.routes.templates import list_templates
 from zhisuan.base.errors import FieldProblem, Forbidden, InvalidInput, NotAuthenticated, NotFound, ZhisuanError
 from zhisuan.base.text import Text
 from zhisuan.console.app import mount
@@ -166,7 +168,7 @@ def build_double(port: int) -> FastAPI:
         raise NotFound.of(Text("workload", "工作负载"), workload_id)
 
     @app.get("/api/v1/workloads/{workload_id}")
-    def workload(request: Request, workload_id: str) -> s.WorkloadDetail:
+    def workload(request: Request, workload_id: str) -> w.WorkloadDetail:
         need(request, "org:workload:read", "platform:workload:read")
         return d.detail(view(workload_id))
 
@@ -207,6 +209,11 @@ def build_double(port: int) -> FastAPI:
         need(request, "org:workload:read")
         return Response(b"<script>window.hacked=1</script>", media_type="application/octet-stream")
 
+    @app.get("/api/v1/templates")
+    def templates(request: Request) -> Any:
+        need(request, "org:workload:read")
+        return list_templates(None)
+
     @app.post("/api/v1/quotes")
     async def quote(request: Request) -> s.QuoteView:
         need(request, "org:workload:write")
@@ -215,7 +222,7 @@ def build_double(port: int) -> FastAPI:
             raise InvalidInput(Text("The workload file cannot be used as it is.", "工作负载文件有误，无法使用。"), Text("Correct the fields named below.", "请按下列提示修改。"),
                                problems=[FieldProblem("resources.cpuz", Text("is not a field of a workload file", "不是工作负载文件的字段")),
                                          FieldProblem("name", Text(f"is {d.HOSTILE}", f"是 {d.HOSTILE}"))])
-        return s.QuoteView(shape=[], rate_udu_per_hour=650_000, price_e8_per_du=d.PRICE_E8, price_book_version=1, hour_ucny=11_700_000,
+        return s.QuoteView(shape=[], rate_udu_per_hour=650_000, price_e8_per_du=d.PRICE_E8, price_book_version=1, hour_ucny=11_700_000, hour_ucny_max=11_700_000,
                            candidates=[d.candidate(n) for n in range(4)], rejected=d.REJECTED, reason=d.placement(1).reason, carbon_g_per_hour_milli=412_300)
 
     @app.post("/api/v1/workloads", status_code=201)
@@ -473,6 +480,10 @@ def more_routes(app: FastAPI, state: State, base: str, need: Any, page: Any) -> 
     def site_links(request: Request, site_id: str) -> Any:
         need(request, "platform:site:read", "provider:site:read")
         return page(d.site_links())
+    @app.get("/api/v1/sites/{site_id}/reconciliation")
+    def site_reconciliation(request: Request, site_id: str) -> Any:
+        need(request, "platform:site:read", "provider:site:read")
+        return d.site_reconciliation(site_id)
 
     @app.get("/api/v1/sites/{site_id}/earnings")
     def site_earnings(request: Request, site_id: str) -> Any:

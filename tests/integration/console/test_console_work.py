@@ -18,7 +18,7 @@ def test_paste_quote_launch(sign_in: Enter, seen: Any, served: Served) -> None:
     page.get_by_role("alert").get_by_text("resources.cpuz: 不是工作负载文件的字段").wait_for()
     assert page.get_by_role("alert").get_by_text(d.HOSTILE).count() == 1
     assert "cpuz" in page.input_value("textarea[name=file]"), "the file typed stays when the answer comes"
-    page.get_by_role("button", name="服务", exact=True).click()
+    page.get_by_role("button", name="网络服务", exact=True).click()
     assert "readiness_probe" in page.input_value("textarea[name=file]")
     page.get_by_role("button", name="询价").click()
     page.get_by_text("¥11.70").first.wait_for()
@@ -36,7 +36,7 @@ def test_live_log_pause_and_go_on(sign_in: Enter) -> None:
     log.get_by_text("live line 3\n").wait_for()
     page.get_by_text("实时").wait_for()
     assert "\x1b" not in log.inner_text() and "progress 10%" not in log.inner_text()
-    page.get_by_role("button", name="暂停").click()
+    page.get_by_role("button", name="暂停", exact=True).click()
     page.get_by_text("已暂停").wait_for()
     page.wait_for_timeout(400)
     held = log.inner_text()

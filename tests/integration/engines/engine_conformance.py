@@ -24,6 +24,7 @@ from zhisuan.engines.contract import (
     Engine,
     ExitReason,
     FileMount,
+    FolderMount,
     NodeGrant,
     Observation,
     RunPhase,
@@ -166,6 +167,25 @@ class EngineConformance:
         harness.reopen()
         assert harness.engine.observe("lease_a", 1) == first
 
+    def test_its_own_books_agree_with_what_it_shows(self, harness: Harness) -> None:
+        key, never = ("lease_a", 1), ("lease_never", 1)
+        harness.engine.stop(*never, 0)
+        seen = harness.run("sleep 1.5")
+        harness.reopen()
+        asked = (key, never, ("lease_unknown", 1))
+        account = wait_for(lambda: harness.engine.accounts(asked), lambda found: key in found)[key]
+        assert harness.engine.accounts(asked).keys() == {key}
+        assert seen.started_at is not None
+        assert seen.ended_at is not None
+        second = timedelta(seconds=1)
+        ours = seen.ended_at - seen.started_at
+        assert account.started_at <= seen.started_at + second
+        assert seen.ended_at - second <= account.ended_at <= seen.ended_at + 5 * second
+        assert timedelta(milliseconds=account.elapsed_milliseconds) >= ours - second
+        assert account.nodes in (1, None)
+        assert account.source
+        assert account.reference
+
     def test_cpu_time_and_memory_are_measured(self, harness: Harness) -> None:
         seen = harness.run("x=$(head -c 30000000 /dev/zero | tr '\\0' a); for i in $(seq 100000); do :; done")
         assert seen.cpu_seconds_milli >= 50
@@ -211,6 +231,28 @@ class EngineConformance:
         assert seen.started_at is None
         assert name in (seen.message or "")
         assert harness.log() == ""
+
+    def test_a_folder_is_shown_and_a_writable_one_is_the_runs_own(self, harness: Harness, tmp_path: Path) -> None:
+        """What the run does to its copy is found afterwards; the folders on the host stay as they were."""
+        given = tmp_path / "given"
+        for path, mode in (("a.txt", 0o444), ("深/run.sh", 0o555), ("深/twin.sh", 0o555)):
+            (given / path).parent.mkdir(parents=True, exist_ok=True)
+            (given / path).write_text("#!/bin/sh\necho 数据\n")
+            (given / path).chmod(mode)
+        before = {p: (p.stat().st_mode, p.read_bytes()) for p in given.rglob("*") if p.is_file()}
+        folders = (FolderMount(given, "seen"), FolderMount(given, "own/deep", read_only=False))
+        script = "seen/深/run.sh && rm own/deep/a.txt && echo new > own/deep/深/new.txt && echo more >> own/deep/深/twin.sh"
+        seen = harness.run(script, folders=folders)
+        assert (seen.reason, seen.exit_code) == (ExitReason.completed, 0), harness.log()
+        assert "数据" in harness.log()
+        own = harness.engine.folder_dir("lease_a", 1, "own/deep")
+        assert {a.path: (own / a.path).read_bytes() for a in iter_artifacts(own)} == {
+            "深/new.txt": b"new\n", "深/run.sh": before[given / "深/run.sh"][1], "深/twin.sh": before[given / "深/twin.sh"][1] + b"more\n",
+        }  # fmt: skip
+        assert {p: (p.stat().st_mode, p.read_bytes()) for p in given.rglob("*") if p.is_file()} == before
+        for target in ("seen", "nothing"):
+            with pytest.raises(UnknownRun):
+                harness.engine.folder_dir("lease_a", 1, target)
 
     def test_a_missing_archive_is_refused_at_once_and_leaves_nothing(self, harness: Harness, tmp_path: Path) -> None:
         with pytest.raises(InvalidSpec, match=r"gone\.tgz"):

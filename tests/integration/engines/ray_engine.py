@@ -11,6 +11,7 @@ from ray_cluster import RayCluster
 from zhisuan.base.clock import SystemClock
 from zhisuan.engines.ray.config import RayEngineConfig
 from zhisuan.engines.ray.engine import RayEngine
+from zhisuan.engines.ray.node.claim import ticket
 
 
 def ray_config(cluster: RayCluster, **changes: Any) -> RayEngineConfig:
@@ -31,3 +32,10 @@ def ray_harness(cluster: RayCluster, root: Path, **changes: Any) -> Iterator[Har
         yield harness
     finally:
         harness.clear()
+
+
+def name_in_ray(harness: Harness, lease_id: str) -> str:
+    """The submission id of the lease's first run."""
+    name = ticket(harness.engine._folders.run(lease_id, 1))  # type: ignore[attr-defined]
+    assert name is not None
+    return name

@@ -6,11 +6,20 @@ from pathlib import Path
 import pytest
 from engine_conformance import EngineConformance, Harness
 from local_engine import local_harness, needs_bwrap
+from survival_conformance import SurvivalConformance
+
+pytestmark = needs_bwrap
 
 
-@needs_bwrap
+@pytest.fixture
+def harness(tmp_path: Path) -> Iterator[Harness]:
+    with local_harness(tmp_path / "engine") as harness:
+        yield harness
+
+
 class TestLocalSandbox(EngineConformance):
-    @pytest.fixture
-    def harness(self, tmp_path: Path) -> Iterator[Harness]:
-        with local_harness(tmp_path / "engine") as harness:
-            yield harness
+    pass
+
+
+class TestLocalSurvival(SurvivalConformance):
+    pass

@@ -8,6 +8,7 @@ from engine_conformance import EngineConformance, Harness
 from gang_conformance import GangConformance
 from ray_cluster import HEAD, WORKER_NAME, RayCluster, needs_ray
 from ray_engine import ray_harness
+from survival_conformance import GangSurvivalConformance, SurvivalConformance
 
 pytest_plugins = ("ray_fixtures",)
 pytestmark = [needs_ray, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -21,6 +22,16 @@ def harness(cluster: RayCluster, tmp_path: Path) -> Iterator[Harness]:
 
 class TestRay(EngineConformance):
     pass
+
+
+class TestRaySurvival(SurvivalConformance):
+    pass
+
+
+class TestRayGangSurvival(GangSurvivalConformance):
+    @pytest.fixture
+    def hostnames(self) -> tuple[str, ...]:
+        return (HEAD, WORKER_NAME)
 
 
 class TestRayGang(GangConformance):

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from engine_conformance import Harness, spec, wait_for
 from ray_cluster import HEAD, THIRD, WORKER_NAME, RayCluster, needs_ray
-from ray_engine import ray_harness
+from ray_engine import name_in_ray, ray_harness
 from ray_proxy import Mode, Proxy
 
 from zhisuan.engines.contract import ExitReason, NodeGrant, RunPhase
@@ -50,9 +50,7 @@ def state_of(tmp_path: Path, lease_id: str = "lease_a") -> dict[str, str]:
 
 
 def job_of(cluster: RayCluster, harness: Harness) -> str:
-    account = harness.engine.accounting("lease_a", 1)  # type: ignore[attr-defined]
-    assert account is not None
-    return str(account.submission_id)
+    return name_in_ray(harness, "lease_a")
 
 
 # The dashboard

@@ -6,6 +6,7 @@ import pytest
 from engine_conformance import EngineConformance, Harness
 from gang_conformance import GangConformance
 from slurm_cluster import SlurmCluster, needs_bwrap, needs_slurm, slurm_cluster, slurm_harness
+from survival_conformance import GangSurvivalConformance, SurvivalConformance
 
 pytestmark = [needs_slurm, needs_bwrap, pytest.mark.slow]
 
@@ -24,6 +25,16 @@ def harness(cluster: SlurmCluster) -> Iterator[Harness]:
 
 class TestSlurm(EngineConformance):
     pass
+
+
+class TestSlurmSurvival(SurvivalConformance):
+    pass
+
+
+class TestSlurmGangSurvival(GangSurvivalConformance):
+    @pytest.fixture
+    def hostnames(self) -> tuple[str, ...]:
+        return ("n1", "n2")
 
 
 class TestSlurmGang(GangConformance):

@@ -4,16 +4,15 @@ a real agent and a real Slurm."""
 import os
 import shutil
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
-from slurm_cluster import UNIX_USER, SlurmCluster, needs_bwrap, needs_slurm, slurm_cluster
+from slurm_cluster import needs_bwrap, needs_slurm, slurm_cluster
+from slurm_site import JoinedSite, join_site
 
 from zhisuan.testing.platform import RunningPlatform
 
@@ -31,38 +30,6 @@ run: |
 """
 
 
-@dataclass
-class JoinedSite:
-    platform: RunningPlatform
-    provider: str
-    provider_org: str
-    site_id: str
-    folder: Path
-    options: Path
-    process: subprocess.Popen[bytes] | None = None
-
-    def start(self, token: str | None = None) -> None:
-        words = [
-            sys.executable, "-m", "zhisuan.cli", "site", "join", self.platform.runtime["server_url"], "--data-dir", str(self.folder),
-            "--engine", "slurm", "--engine-options", str(self.options), "--no-measure",
-            *(["--token", token] if token else []),
-        ]  # fmt: skip
-        with (self.folder.parent / "agent.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=dict(os.environ)
-            )
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(30)
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JoinedSite]:
     folder: Path = tmp_path_factory.mktemp("slurm-site")
@@ -70,51 +37,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JoinedSite]:
     platform = RunningPlatform(folder / "data", own_site=False)
     with slurm_cluster() as cluster:
         platform.start()
-        joined = _joined(platform, cluster, folder)
+        joined = join_site(platform, cluster, folder)
         try:
             yield joined
         finally:
             joined.stop()
             platform.stop()
-
-
-def _joined(platform: RunningPlatform, cluster: SlurmCluster, folder: Path) -> JoinedSite:
-    tag = uuid.uuid4().hex[:8]
-    body = {
-        "kind": "provider",
-        "organisation": f"算力商 {tag}",
-        "name": "测试",
-        "email": f"{tag}@example.cn",
-        "password": "correct horse battery",
-    }
-    made = platform.operator("POST", "/organisations", json=body)
-    session = platform.call("POST", "/sessions", json={"email": body["email"], "password": body["password"]})
-    invited = platform.call(
-        "POST", "/sites", session["secret"], json={"name": "Slurm 一号", "region": "CN-AH", "pue_milli": 1300}
-    )
-    options = folder / "slurm.json"
-    root = cluster.shared / "site"
-    root.mkdir(mode=0o711)
-    chosen: dict[str, Any] = {
-        "root": str(root), "slurm_conf": str(cluster.conf), "poll_seconds": 0.3, "settle_seconds": 1,
-        "runtime_dir": str(cluster.shared / "run"),
-        "accelerator_models": {"ascend910b": {"name": "Ascend 910B3", "memory_mib": 65536}},
-    }  # fmt: skip
-    if os.geteuid() == 0:
-        chosen["unix_user"] = UNIX_USER
-    options.write_bytes(orjson.dumps(chosen))
-    site_id = invited["site"]["id"]
-    joined = JoinedSite(platform, session["secret"], made["organisation_id"], site_id, folder / "agent", options)
-    joined.start(invited["join_token"])
-    platform.wait(lambda: len(platform.operator("GET", f"/sites/{site_id}")["nodes"]) == 2, "the inventory")
-    platform.operator("POST", f"/sites/{site_id}/verify")
-    platform.wait(
-        lambda: platform.operator("GET", f"/sites/{site_id}")["state"] in ("verified", "open"),
-        "the site to be verified",
-    )
-    if platform.operator("GET", f"/sites/{site_id}")["state"] != "open":
-        platform.operator("POST", f"/sites/{site_id}/open")
-    return joined
 
 
 def ended(site: JoinedSite, key: str, job: str) -> Any:
@@ -158,6 +86,19 @@ def test_a_gang_runs_on_both_nodes_and_is_paid_for_both(site: JoinedSite, killed
     assert sum(c["quantity_udu"] for c in paid) == 2 * rate * lease["seconds"] // 3600
     assert 4 <= lease["seconds"] <= 8
     assert platform.call("GET", f"/sites/{site.site_id}/earnings", site.provider)
+    agrees_with_slurm(site, lease["id"], lease["seconds"])
+
+
+def agrees_with_slurm(site: JoinedSite, lease_id: str, seconds: int) -> None:
+    """Slurm's own account has come, names both nodes, and fits what was metered."""
+
+    def account() -> Any:
+        rows = site.platform.operator("GET", f"/engine-accounts?site_id={site.site_id}")["items"]
+        return next((row for row in rows if row["lease_id"] == lease_id and row["verdict"]), None)
+
+    found = site.platform.wait(account, "Slurm's own account", 60)
+    assert (found["source"], found["state"], found["nodes"]) == ("squeue", "COMPLETED", 2)
+    assert (found["verdict"], found["metered_seconds"]) == ("agrees", seconds)
 
 
 def test_a_gang_that_can_never_fit_is_refused_with_the_reason(site: JoinedSite) -> None:

@@ -36,6 +36,10 @@ from zhisuan.wire.gateway import (
     SiteQuestion,
     TokenUsage,
     TokenUsageBatch,
+    WorkspaceAnswer,
+    WorkspaceEntered,
+    WorkspaceEntry,
+    WorkspaceQuestion,
 )
 
 GATEWAY_CREDENTIAL = "zsg_test-gateway"
@@ -82,6 +86,11 @@ class ControlServer:
         self.keys: dict[str, KeyAnswer] = {}
         self.sites: dict[str, SiteAnswer] = {}
         self.usage: dict[str, TokenUsage] = {}
+        self.workspaces: dict[str, WorkspaceAnswer] = {}
+        """What is said of a workspace to whom ``holders`` has, by workspace, with the digest of their credential."""
+        self.holders: dict[str, set[str]] = {}
+        self.tickets: dict[str, str] = {}
+        """Workspace by digest of a ticket that was not used yet."""
         self.deliveries: list[str] = []
         self.questions: list[str] = []
         self.down = False
@@ -100,6 +109,8 @@ class ControlServer:
                 HttpRoute(prefix + "routes", self._follow, methods=["POST"]),
                 HttpRoute(prefix + "site", self._site, methods=["POST"]),
                 HttpRoute(prefix + "usage", self._usage, methods=["POST"]),
+                HttpRoute(prefix + "workspace", self._workspace, methods=["POST"]),
+                HttpRoute(prefix + "enter", self._enter, methods=["POST"]),
             ]
         )
 
@@ -133,6 +144,20 @@ class ControlServer:
         return await self._barred(request, "site") or _json(
             self.sites.get(question.credential_digest, SiteAnswer(valid=False))
         )
+
+    async def _workspace(self, request: Request) -> Response:
+        question = WorkspaceQuestion.model_validate_json(await request.body())
+        allowed = question.credential_digest in self.holders.get(question.workload_id, ())
+        answer = self.workspaces[question.workload_id] if allowed else WorkspaceAnswer(valid=False)
+        return await self._barred(request, "workspace") or _json(answer)
+
+    async def _enter(self, request: Request) -> Response:
+        entry = WorkspaceEntry.model_validate_json(await request.body())
+        good = self.tickets.get(entry.ticket_digest) == entry.workload_id
+        if good:
+            del self.tickets[entry.ticket_digest]
+            self.holders[entry.workload_id].add(entry.session_digest)
+        return await self._barred(request, "enter") or _json(WorkspaceEntered(valid=good, seconds=3600 if good else 0))
 
     async def _usage(self, request: Request) -> Response:
         barred = await self._barred(request, "usage")

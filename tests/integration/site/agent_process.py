@@ -3,9 +3,12 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +84,19 @@ class AgentProcess:
         if self.process.poll() is None:
             self.process.send_signal(number)
         return self.process.wait(seconds)
+
+    def wait_gone(self, key: tuple[str, int], seconds: float = 60) -> None:
+        """Until the agent has forgotten an ended run, in its journal and with its engine."""
+        run = self.data_dir / "engine" / "runs" / key[0] / str(key[1])
+        deadline = time.monotonic() + seconds
+        while run.exists() or self.journalled(key):
+            assert time.monotonic() < deadline, f"{key} is still held"
+            time.sleep(0.05)
+
+    def journalled(self, key: tuple[str, int]) -> bool:
+        with closing(sqlite3.connect(self.data_dir / "journal.db")) as journal:
+            query = "SELECT 1 FROM lease WHERE lease_id = ? AND generation = ?"
+            return journal.execute(query, key).fetchone() is not None
 
     def close(self) -> None:
         if self.process is not None and self.process.poll() is None:

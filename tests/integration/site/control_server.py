@@ -16,6 +16,8 @@ from aiohttp import web
 from zhisuan.base.secrets import digest
 from zhisuan.wire.common import Accepted
 from zhisuan.wire.site import (
+    AccountBatch,
+    AccountReport,
     ArtefactAnswer,
     Inventory,
     JoinAnswer,
@@ -25,6 +27,7 @@ from zhisuan.wire.site import (
     LeaseReport,
     LogAnswer,
     LogChunk,
+    SecretValues,
     SyncAnswer,
     SyncRequest,
     UsageBatch,
@@ -49,6 +52,7 @@ class Seen:
     log_times: dict[Key, list[tuple[float, int]]] = field(default_factory=lambda: defaultdict(list))
     artefacts: dict[Key, dict[str, bytes]] = field(default_factory=lambda: defaultdict(dict))
     uploads: list[tuple[Key, str]] = field(default_factory=list)
+    accounts: dict[Key, list[AccountReport]] = field(default_factory=lambda: defaultdict(list))
     blobs_fetched: list[str] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
 
@@ -60,6 +64,7 @@ class ControlServer:
     def __init__(self) -> None:
         self.seen = Seen()
         self.blobs: dict[str, bytes] = {}
+        self.secrets: dict[str, dict[str, str]] = {}
         self.faults: list[Callable[[web.Request], web.StreamResponse | None]] = []
         self.after: list[Callable[[web.Request], None]] = []
         self.keep_completed = False
@@ -145,9 +150,11 @@ class ControlServer:
                 web.post("/wire/v1/inventory", self._inventory),
                 web.post("/wire/v1/sync", self._sync),
                 web.post("/wire/v1/usage", self._usage),
+                web.post("/wire/v1/accounts", self._accounts),
                 web.post("/wire/v1/logs", self._logs),
                 web.put("/wire/v1/artefacts/{lease_id}/{generation}", self._artefact),
                 web.get("/wire/v1/blobs/{blob_id}", self._blob),
+                web.get("/wire/v1/secrets/{lease_id}/{generation}", self._secrets),
             ]
         )
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -256,6 +263,12 @@ class ControlServer:
         self.seen.replayed_windows += duplicate
         return answered(Accepted(accepted=len(batch.windows) - duplicate, duplicate=duplicate))
 
+    async def _accounts(self, request: web.Request) -> web.Response:
+        batch = AccountBatch.model_validate_json(await request.read())
+        for account in batch.accounts:
+            self.seen.accounts[account.lease_id, account.generation].append(account)
+        return answered(Accepted(accepted=len(batch.accounts)))
+
     async def _logs(self, request: web.Request) -> web.Response:
         chunk = LogChunk.model_validate_json(await request.read())
         key = (chunk.lease_id, chunk.generation)
@@ -291,6 +304,12 @@ class ControlServer:
             return problem(404, "not_found", f"There is no blob {blob_id} here.")
         body = self.blobs[blob_id]
         return web.Response(body=body, headers={"x-content-sha256": hashlib.sha256(body).hexdigest()})
+
+    async def _secrets(self, request: web.Request) -> web.Response:
+        values = self.secrets.get(request.match_info["lease_id"])
+        if values is None:
+            return problem(404, "not_found", "There is no such open lease here.")
+        return answered(SecretValues(values=values))
 
 
 def answered(message: Any) -> web.Response:

@@ -83,6 +83,32 @@ def test_kill_the_agent_just_after_each_thing_it_says(server: ControlServer, age
     print("killed after", kills)
 
 
+def test_kill_the_agent_in_the_middle_of_an_upload(server: ControlServer, agents: AgentFactory) -> None:
+    """Its head has come and not its body: half a file counts as none, and the whole one is sent again."""
+    agent = agents()
+    kills: list[str] = []
+
+    def during(request: web.Request) -> web.StreamResponse | None:
+        if request.method == "PUT" and len(kills) < 2:
+            kills.append(request.query["path"])
+            agent.kill()
+        return None
+
+    server.faults.append(during)
+    agent.start()
+    key = ("lea_upload", 1)
+    server.offer(offer(key[0], "head -c 40000000 /dev/zero | tr '\\0' 'u' > \"$ZHISUAN_ARTIFACTS/big\""))
+    deadline = time.monotonic() + 240
+    while not any(r.complete for _, r in server.seen.reports[key]):
+        assert time.monotonic() < deadline
+        if agent.process is not None and agent.process.poll() is not None:
+            agent.start()
+        time.sleep(0.02)
+    assert kills == ["big", "big"]
+    assert server.seen.artefacts[key] == {"big": b"u" * 40_000_000}
+    assert server.wait_complete(key).reason == "completed"
+
+
 def test_answers_that_fail_or_never_arrive(server: ControlServer, agents: AgentFactory) -> None:
     chance = random.Random(5)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from zhisuan.app.doctor import Finding
+from zhisuan.app.findings import Finding
 from zhisuan.app.joining import host
 from zhisuan.app.joining.asked import Asked, config_of, registration_of
 from zhisuan.app.joining.host import agent_pid, examine_host

@@ -27,7 +27,7 @@ def differences(url: str) -> list[object]:
 
 
 def rules_of(url: str) -> set[str]:
-    """Checks and partial indexes, which the comparison above does not look into."""
+    """Checks, partial indexes and triggers, which the comparison above does not look into."""
     engine = create_engine(driver_url(url))
     try:
         with engine.connect() as connection:
@@ -41,7 +41,11 @@ def rules_of(url: str) -> set[str]:
             indexes = connection.execute(
                 text("SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version'")
             ).scalars()
-            return {*checks, *indexes}
+            triggers = connection.execute(text("SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal")).scalars()
+            functions = connection.execute(
+                text("SELECT pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace")
+            ).scalars()
+            return {*checks, *indexes, *triggers, *functions}
     finally:
         engine.dispose()
 
@@ -88,4 +92,4 @@ def test_migrations_are_one_line(database: Database) -> None:
     script = ScriptDirectory(str(FOLDER))
     assert len(script.get_heads()) == 1 and len(script.get_bases()) == 1
     assert {t.name for t in METADATA.sorted_tables} <= set(inspect(database.engine).get_table_names())
-    assert len(TABLE_MODULES) == 11
+    assert len(TABLE_MODULES) == 13

@@ -236,3 +236,18 @@ def test_clocks_of_databases_are_their_own(database: Database) -> None:
             assert tx.now != database.clock.now()
     finally:
         other.close()
+
+
+def test_a_connection_that_the_database_has_ended_is_replaced_before_it_is_used(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zhisuan.base.db.PING_AFTER_SECONDS", 0.0)
+    with database.begin() as tx:
+        tx.session.execute(text("SELECT 1"))
+    with psycopg.connect(database.url) as other:
+        ended = other.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        ).fetchall()
+    assert ended
+    with database.begin() as tx:
+        assert tx.session.scalar(text("SELECT 1")) == 1

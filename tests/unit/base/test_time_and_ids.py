@@ -131,8 +131,8 @@ def test_text_is_told_in_the_readers_language() -> None:
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ZHISUAN_DATA_DIR", str(tmp_path))
-    monkeypatch.setenv("ZHISUAN_DATABASE_URL", "postgresql://u:secret@h/d")
+    monkeypatch.setenv("ZHISUAN_DATABASE_URL", "postgresql://u:hidden@h/d")
     settings = Settings()
     assert settings.artefact_address == f"file://{tmp_path}/artefacts"
-    assert "secret" not in repr(settings), "an address with a password is not shown"
+    assert "hidden" not in repr(settings), "an address with a password is not shown"
     assert all(field.description for field in Settings.model_fields.values() if field.annotation is not None)

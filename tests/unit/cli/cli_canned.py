@@ -16,6 +16,12 @@ WORKLOAD = {
     "resources": {"cpus_milli": 2000, "memory_mib": 2048, "accelerators": [["A100", 1]], "num_nodes": 1},
     "rate_udu_per_hour": 50_000, "price_e8_per_du": 72_000_000,
 }  # fmt: skip
+WORKSPACE_ID = "wsp_01k2qzv0000000000000000001"
+WORKSPACE = WORKLOAD | {
+    "id": WORKSPACE_ID, "kind": "workspace", "name": "分析", "progress_ppm": None, "progress_message": None, "session": "shell",
+    "status": "ready", "site_name": "合肥一号", "seconds": 600, "cash_ucny": 6_000, "charged_udu": 8_333, "hour_ucny": 36_000,
+    "gateway_url": "http://gateway.test",
+}  # fmt: skip
 CANDIDATE = {
     "site_id": SITE, "site_name": "合肥一号", "node_hostnames": ["node-a"], "rank": 1, "hour_ucny": 36_000,
     "rate_udu_per_hour": 50_000, "carbon_g_per_hour_milli": 8_123,
@@ -35,6 +41,10 @@ LEASE = {
     "id": "lea_01k3x9t0qd6jv2m4c8w5r7n1ez", "generation": 1, "site_id": SITE, "site_name": "合肥一号", "node_hostnames": ["node-a"],
     "state": "active", "offered_at": AT, "accepted_at": AT, "active_from": AT, "active_to": None, "closed_at": None,
     "ready": None, "exit_code": None, "reason": None, "message": None, "fault": None, "rate_udu_per_hour": 50_000, "seconds": 61,
+}  # fmt: skip
+TEMPLATE = {
+    "name": "hello", "title": {"en": "Hello", "zh": "入门作业"}, "about": {"en": "a first job: five lines of output", "zh": "第一个作业：输出五行文字"},
+    "file": "name: hello\nrun: echo hello\n",
 }  # fmt: skip
 GRANT = {"id": "grt_01k3x9t0qd6jv2m4c8w5r7n1ez", "kind": "pack", "product": "pack-20", "quantity_udu": 20_000_000,
          "left_udu": 19_999_153, "created_at": AT, "expires_at": "2027-08-01T01:02:03Z"}  # fmt: skip
@@ -183,6 +193,15 @@ def page(*items: Any) -> dict[str, Any]:
     return {"items": list(items), "next_cursor": None}
 
 
+VOLUME: dict[str, Any] = {
+    "id": "vol_1", "name": "data", "project_id": "prj_1", "current_number": 1, "last_number": 1, "created_at": "2026-08-01T00:00:00Z",
+    "created_by": "usr_1", "deleted_at": None, "delete_reason": None,
+    "current": {
+        "id": "vlv_1", "number": 1, "parent_number": 0, "side": None, "note": "", "manifest_sha256": "0" * 64, "file_count": 2,
+        "size_bytes": 1500, "workload_id": None, "created_at": "2026-08-01T00:00:00Z", "created_by": "usr_1",
+    },
+}  # fmt: skip
+DATA_USE = {"bytes_used": 1500, "bytes_max": 10**12}
 ANSWERS: dict[str, Any] = {
     "GET /me": ME, "GET /overview": OVERVIEWS["tenant"], "GET /catalog": CATALOG, "GET /platform": PLATFORM,
     "POST /sessions": {"id": "ses_1", "secret": "zss_secret"}, "DELETE /sessions/current": None,
@@ -190,8 +209,18 @@ ANSWERS: dict[str, Any] = {
     "GET /keys": page(KEY), "POST /keys": MADE_KEY, f"DELETE /keys/{KEY['id']}": None,
     "GET /workloads": page(WORKLOAD), f"GET /workloads/{JOB}": WORKLOAD | {"leases": [LEASE], "placement": PLACEMENT, "events": [EVENT], "file": "run: x\n"},
     "POST /workloads": {"workload": WORKLOAD | {"state": "placed", "progress_ppm": None}, "placement": PLACEMENT},
-    f"POST /workloads/{JOB}/cancel": WORKLOAD, f"GET /workloads/{JOB}/why": WHY, f"GET /workloads/{JOB}/logs": LOG,
+    f"POST /workloads/{JOB}/cancel": WORKLOAD, f"POST /workloads/{JOB}/pause": WORKLOAD,
+    f"POST /workloads/{JOB}/resume": WORKLOAD, f"POST /workloads/{JOB}/restart": WORKLOAD, f"GET /workloads/{JOB}/why": WHY, f"GET /workloads/{JOB}/logs": LOG,
+    "GET /templates": page(TEMPLATE, TEMPLATE | {"name": "torchrun-nodes"}),
     f"GET /workloads/{JOB}/artefacts": page(ARTEFACT), "POST /quotes": QUOTE,
+    "GET /workspaces": page(WORKSPACE), f"GET /workspaces/{WORKSPACE_ID}": WORKSPACE, f"GET /workspaces/{JOB}": WORKSPACE,
+    f"POST /workloads/{WORKSPACE_ID}/cancel": WORKLOAD | {"id": WORKSPACE_ID, "kind": "workspace"},
+    f"POST /workspaces/{WORKSPACE_ID}/link": {"url": "http://wsp.test/_enter?ticket=t", "until": AT},
+    "GET /volumes": page(VOLUME), "POST /volumes": VOLUME, "GET /volumes/data": VOLUME, "GET /data-use": DATA_USE,
+    "GET /volumes/data/versions": page(VOLUME["current"]), "POST /volumes/data/versions": VOLUME["current"],
+    "GET /volumes/data/folder": page(), "GET /volumes/data/files": page(), "GET /volumes/data/uses": page(),
+    "POST /volumes/data/current": VOLUME, "POST /volumes/data/delete": VOLUME, "POST /content/missing": {"missing": []},
+    "PUT /organisations/org_1/data-quota": DATA_USE,
     "GET /models": page(MODEL), "GET /deployments": page(DEPLOYMENT), "GET /models/huangshan": MODEL | {"versions": [VERSION]},
     "POST /models/huangshan/versions": VERSION, "POST /deployments": DEPLOYMENT | {"state": "starting"},
     f"POST /deployments/{DEPLOYMENT['id']}/stop": DEPLOYMENT | {"state": "ended"},
@@ -256,10 +285,15 @@ PAGES: dict[str, list[str]] = {
     "jobs-events": ["jobs", "events", JOB],
     "jobs-artefacts": ["jobs", "artefacts", JOB],
     "jobs-cancel": ["jobs", "cancel", JOB],
+    "jobs-pause": ["jobs", "pause", JOB],
     "logs": ["logs", JOB],
     "why": ["why", JOB],
     "quote": ["quote", "job.yaml"],
+    "jobs-copy": ["jobs", "copy", JOB, "--name", "again", "--detach"],
+    "templates": ["templates"],
+    "templates-one": ["templates", "hello"],
     "launch-detach": ["launch", "job.yaml", "--detach"],
+    "workspace": ["workspace"],
     "models": ["models"],
     "models-show": ["models", "show", "huangshan"],
     "models-register": ["models", "register", "huangshan", "--from", JOB],

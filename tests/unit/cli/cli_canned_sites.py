@@ -34,6 +34,17 @@ EARNED = {
     "leases": 1, "seconds": 61, "quantity_udu": 847, "value_ucny": 610, "fee_fen": 0, "amount_fen": 1,
 }  # fmt: skip
 
+RECONCILIATION = {
+    "tolerance_seconds": 5, "tolerance_per_cent": 1, "agrees": 128, "metered_more": 1, "metered_less": 0, "other_nodes": 0,
+    "waiting": 2, "none": 3,
+}  # fmt: skip
+DIFFERING = {
+    "lease_id": "lea_01k3x9t0qd6jv2m4c8w5r7n1ez", "org_id": "org_1", "source": "sacct", "reference": "4711", "state": "COMPLETED",
+    "started_at": "2026-07-28T02:00:00Z", "ended_at": "2026-07-28T02:01:40Z", "elapsed_milliseconds": 100_000,
+    "cpu_milliseconds": 93_210, "nodes": 1, "received_at": "2026-07-28T02:01:45Z", "judged_at": "2026-07-28T02:02:00Z",
+    "verdict": "metered_more", "metered_seconds": 160, "engine_milliseconds": 98_500, "difference_milliseconds": 61_500,
+}  # fmt: skip
+
 
 LINK = {
     "site_id": "site_other", "site_name": "西咸 Xixian", "direction": "to", "at": "2026-08-01T01:00:00Z", "tries": 5, "answered": 5,
@@ -53,6 +64,8 @@ def site_answers(site: str, view: dict[str, Any], at: str) -> dict[str, Any]:
     proof = {"site_id": site, "share_min_ppm": 800_000, "items": [EVIDENCE], "verification": None, "factors": []}
     return {
         f"GET {where}/links": {"items": LINKS, "next_cursor": None},
+        f"GET {where}/reconciliation": RECONCILIATION | {"site_id": site},
+        "GET /engine-accounts": {"items": [DIFFERING | {"site_id": site}], "next_cursor": None},
         f"GET {where}/evidence": proof, f"POST {where}/pricing": view, f"POST {where}/windows": view | {"offer": NIGHTS},
         f"POST {where}/take-back": view | {"offer": TAKEN, "recall": RECALL}, f"POST {where}/offer-again": view,
         f"POST {where}/conditions": view, f"POST {where}/claims": view, f"POST {where}/revoke": view,
@@ -68,6 +81,7 @@ def site_pages(site: str) -> dict[str, list[str]]:
     return {
         "site-links": ["site", "links", site],
         "site-evidence": ["site", "evidence", site],
+        "site-reconciliation": ["site", "reconciliation", site, "--leases"],
         "site-verify": ["site", "verify", site, "--accept", "--note", "seen"],
         "site-price": ["site", "price", site, CARD, "--by", "measured", "--reason", "slow"],
         "site-windows": ["site", "windows", site, "--set", "mon-tue 22:00-08:00"],

@@ -7,7 +7,21 @@ from typing import Any
 
 import httpx
 import pytest
-from cli_canned import ANSWERS, DEPLOYMENT, INVOICE, JOB, KEY, LINE, ORG, PAGES, SITE, CannedPlatform, problem
+from cli_canned import (
+    ANSWERS,
+    DEPLOYMENT,
+    INVOICE,
+    JOB,
+    KEY,
+    LINE,
+    ORG,
+    PAGES,
+    SITE,
+    WORKSPACE,
+    WORKSPACE_ID,
+    CannedPlatform,
+    problem,
+)
 from typer.testing import Result
 
 from zhisuan.cli.commands import ROOT
@@ -18,9 +32,23 @@ MORE: dict[str, list[str]] = {
     "site-token": ["site", "token", SITE],
     "site-open": ["site", "open", SITE],
     "site-close": ["site", "close", SITE],
+    "volumes": ["volumes"],
+    "volumes-create": ["volumes", "create", "data"],
+    "volumes-show": ["volumes", "show", "data:sub"],
+    "volumes-versions": ["volumes", "versions", "data"],
+    "volumes-put": ["volumes", "put", "job.yaml", "data"],
+    "volumes-get": ["volumes", "get", "data", "out"],
+    "volumes-use": ["volumes", "use", "data", "1"],
+    "volumes-rm": ["volumes", "rm", "data", "--reason", "x"],
+    "org-data-quota": ["org", "data-quota", "org_1", "500"],
     "models-stop": ["models", "stop", str(DEPLOYMENT["id"])],
     "prices-publish": ["prices", "publish", "job.yaml"],
     "cancel": ["cancel", JOB],
+    "jobs-resume": ["jobs", "resume", JOB],
+    "jobs-restart": ["jobs", "restart", JOB],
+    "workspace-start": ["workspace", "start", "--kind", "shell", "--cpus", "2", "--max-duration", "8h"],
+    "workspace-open": ["workspace", "open", WORKSPACE_ID],
+    "workspace-stop": ["workspace", "stop", WORKSPACE_ID],
     "org-create": ["org", "create", "某", "--kind", "city", "--email", "a@b.cn", "--person", "某", "--password-stdin"],
     "login": ["login", "--key", "zsk_x"],
     "logout": ["logout"],
@@ -33,19 +61,21 @@ COMMANDS = {name: words for name, words in PAGES.items() if not name.startswith(
 def test_every_command_answers_with_one_document(
     run: Callable[..., Result], platform: CannedPlatform, workload_file: Path, name: str
 ) -> None:
+    if name == "workspace-start":
+        platform.answers["POST /workloads"] = {"workload": WORKSPACE, "placement": None}
     result = run(*COMMANDS[name], "--json", stdin="secret password\n")
     assert result.exit_code == 0, result.stderr
     json.loads(result.stdout)
 
 
 def test_every_command_there_is_was_asked() -> None:
-    """Following ``launch``, ``chat`` and what starts things on this machine have tests of their own."""
+    """Following ``launch``, ``chat``, terminals and what starts things on this machine have tests of their own."""
     asked = {tuple(w for w in words if not w.startswith("-"))[:2] for words in COMMANDS.values()}
     for section in ROOT:
         for member in section.members:
             for command in member.members if isinstance(member, Group) else (member,):
                 assert isinstance(command, Command)
-                if command.source.startswith("@") or command.name == "chat":
+                if command.source.startswith("@") or command.name in ("chat", "shell"):
                     continue
                 path = (member.name, command.name) if isinstance(member, Group) else (member.name,)
                 default = isinstance(member, Group) and command.name == member.default

@@ -11,7 +11,7 @@ from zhisuan.engines.ray.client import RayNode
 from zhisuan.engines.ray.cluster import Member, members, shares
 from zhisuan.engines.ray.config import RayEngineConfig
 
-VENDORS = {"GPU": "nvidia", "NPU": "ascend"}
+VENDORS = {"GPU": "nvidia", "NPU": "huawei"}
 
 
 def row(number: int, **changes: Any) -> RayNode:
@@ -58,7 +58,7 @@ def test_a_dead_node_is_shown_with_the_reason_until_it_is_back() -> None:
 def test_accelerators_are_numbered_through_over_all_kinds() -> None:
     mixed = named([row(1, resources_total=cards(GPU=2.0, NPU=1.0, licence=5.0))])["10.0.0.1"].node
     assert [(one.key, one.index, one.kind, one.vendor) for one in mixed.accelerators] == [
-        ("GPU-0", 0, "GPU", "nvidia"), ("GPU-1", 1, "GPU", "nvidia"), ("NPU-0", 2, "NPU", "ascend"),
+        ("GPU-0", 0, "GPU", "nvidia"), ("GPU-1", 1, "GPU", "nvidia"), ("NPU-0", 2, "NPU", "huawei"),
     ]  # fmt: skip
 
 
@@ -75,7 +75,7 @@ def test_the_type_is_the_one_that_ray_found(told: dict[str, Any]) -> None:
 
 def test_a_share_asks_for_the_node_and_for_what_its_cards_are_called() -> None:
     cluster = members([row(1, resources_total=cards(GPU=2.0, NPU=2.0)), row(2)], VENDORS)
-    granted = (AcceleratorGrant("nvidia", 1), AcceleratorGrant("ascend", 2), AcceleratorGrant("ascend", 3))
+    granted = (AcceleratorGrant("nvidia", 1), AcceleratorGrant("huawei", 2), AcceleratorGrant("huawei", 3))
     first, second = shares(spec(NodeGrant("10.0.0.1", granted), NodeGrant("10.0.0.2")), cluster, VENDORS)
     assert first.bundle() == {"CPU": 1.5, "memory": 512 << 20, "GPU": 1, "NPU": 2, "node:10.0.0.1": 0.001}
     assert first.options() == {
@@ -86,7 +86,7 @@ def test_a_share_asks_for_the_node_and_for_what_its_cards_are_called() -> None:
 
 def test_a_node_that_is_not_chosen_is_left_to_ray() -> None:
     (share,) = shares(
-        spec(NodeGrant("localhost", (AcceleratorGrant("ascend", 0),))), members([row(1)], VENDORS), VENDORS
+        spec(NodeGrant("localhost", (AcceleratorGrant("huawei", 0),))), members([row(1)], VENDORS), VENDORS
     )
     assert (share.resources, share.address) == ({"NPU": 1}, None)
 
@@ -110,8 +110,8 @@ def test_what_cannot_be_had_is_named(nodes: tuple[NodeGrant, ...], match: str) -
 
 def test_the_card_of_another_vendor_is_not_taken_for_the_one_granted() -> None:
     cluster = members([row(1, resources_total=cards(GPU=1.0))], VENDORS)
-    with pytest.raises(InvalidSpec, match="ascend 0"):
-        shares(spec(NodeGrant("10.0.0.1", (AcceleratorGrant("ascend", 0),))), cluster, VENDORS)
+    with pytest.raises(InvalidSpec, match="huawei 0"):
+        shares(spec(NodeGrant("10.0.0.1", (AcceleratorGrant("huawei", 0),))), cluster, VENDORS)
 
 
 @pytest.mark.parametrize(

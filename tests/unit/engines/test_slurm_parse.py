@@ -22,9 +22,9 @@ def test_a_node_is_read_whole() -> None:
     node = found.node
     assert (node.hostname, node.cpus_milli, node.memory_mib, node.usable, node.note) == ("n1", 62_000, 15_000, True, "")
     assert [(card.key, card.index, card.kind, card.vendor) for card in node.accelerators] == [
-        ("gpu:ascend910b:0", 0, "ascend910b", "ascend"),
-        ("gpu:ascend910b:1", 1, "ascend910b", "ascend"),
-        ("gpu:tesla:0", 2, "tesla", ""),
+        ("gpu:ascend910b:0", 0, "ascend910b", "huawei"),
+        ("gpu:ascend910b:1", 1, "ascend910b", "huawei"),
+        ("gpu:tesla:0", 2, "tesla", "nvidia"),
     ]
     assert found.gres == ("gpu:ascend910b", "gpu:ascend910b", "gpu:tesla")
     assert (found.address, node.os) == ("10.0.0.7", "Linux 6.1.0 #1 SMP PREEMPT_DYNAMIC Debian")
@@ -58,9 +58,10 @@ def test_what_is_no_node_is_nonsense(output: str) -> None:
 
 
 def test_the_queue_is_read_with_arrays_and_reasons() -> None:
-    assert parse.queue("7|PENDING|ab12|N/A|Resources\n9|RUNNING|cd34|3|None\n") == [
-        QueuedJob(7, "PENDING", "ab12", None, "Resources"),
-        QueuedJob(9, "RUNNING", "cd34", 3, "None"),
+    lines = "7|PENDING|ab12|N/A|N/A|N/A|0:00|1|Resources\n9|COMPLETED|cd34|3|1795779877|1795779939|1:02|2|None\n"
+    assert parse.queue(lines) == [
+        QueuedJob(7, "PENDING", "ab12", None, "Resources", None, None, 0, 1),
+        QueuedJob(9, "COMPLETED", "cd34", 3, "None", 1795779877, 1795779939, 62, 2),
     ]
     assert parse.queue("") == []
 

@@ -22,7 +22,7 @@ from execution_world import (
     say,
     spec,
 )
-from sqlalchemy import select
+from sqlalchemy import select, text, update
 
 from zhisuan.base.db import Database
 from zhisuan.base.errors import Conflict
@@ -171,3 +171,43 @@ def test_capacity_holds_while_many_place_end_cancel_and_shrink_at_once(database:
         ids = list(tx.session.scalars(select(Workload.id)))
         check_life_cycles(tx, ids)
         assert len(ids) > 20
+
+
+def test_one_that_somebody_is_just_taking_is_passed_over_for_another_that_is_as_good(database: Database) -> None:
+    """The first transaction is not over, so the second would have to wait for the node that both find the best."""
+    open_site(database, provider(database), [node("a"), node("b")])
+    with database.begin() as tx:
+        old = plan_for(tx, spec())
+        ids = [new_workload(tx, spec()).id for _ in range(2)]
+    with database.begin() as first:
+        place(first, first.session.get_one(Workload, ids[0]), old)
+        first.session.flush()
+        with database.begin() as second:
+            second.session.execute(text("SET LOCAL lock_timeout = '5s'"))
+            placed = place(second, second.session.get_one(Workload, ids[1]), old)
+            assert placed.candidate is not None and placed.candidate.hostnames == ("b",)
+    assert allocated(database) == {"cpu": 2000, "memory": 2048}
+
+
+def test_a_dearer_one_is_not_taken_only_because_somebody_is_at_the_cheaper(database: Database) -> None:
+    """It waits for the cheaper one and takes it, since there was room for both."""
+    who = provider(database)
+    cheap, dear = (open_site(database, who, [node(name, cards=1)]) for name in ("a", "b"))
+    with database.begin() as tx:
+        tx.session.execute(update(Site).where(Site.id == dear).values(pue_milli=1900))
+        old = plan_for(tx, spec(1000))
+        ids = [new_workload(tx, spec(1000)).id for _ in range(2)]
+    with ThreadPoolExecutor(1) as pool:
+        with database.begin() as first:
+            place(first, first.session.get_one(Workload, ids[0]), old)
+            first.session.flush()
+
+            def other() -> str | None:
+                with database.begin() as second:
+                    lease = place(second, second.session.get_one(Workload, ids[1]), old).lease
+                    return lease.site_id if lease else None
+
+            waits = pool.submit(other)
+            with pytest.raises(TimeoutError):
+                waits.result(0.3)
+        assert waits.result(60) == cheap

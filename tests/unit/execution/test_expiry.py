@@ -20,8 +20,10 @@ from zhisuan.base.db import Database
 from zhisuan.execution import expiry
 from zhisuan.execution.expiry import EXPIRY_MARGIN
 from zhisuan.supply.tables import Site
+from zhisuan.workload.survival import GRACE_SECONDS
 
 TERM = timedelta(hours=2)
+MARGIN = EXPIRY_MARGIN + timedelta(seconds=GRACE_SECONDS)
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ def test_a_site_cut_off_keeps_its_work_for_the_term_and_not_longer(database: Dat
     workload_id, lease_id = launched(database)
     say(database, site_id, report(lease_id, "running", started_at=at(database)))
     hear(database, site_id, clock.now())
-    assert listen(database, clock, TERM + EXPIRY_MARGIN - timedelta(seconds=1)) == []
+    assert listen(database, clock, TERM + MARGIN - timedelta(seconds=1)) == []
     assert workload_of(database, workload_id).state == "running"
     assert listen(database, clock, timedelta(seconds=1)) == [lease_id]
     lease = lease_of(database, lease_id)
@@ -76,7 +78,7 @@ def test_a_site_that_is_heard_again_in_time_has_a_new_term(database: Database, c
     assert listen(database, clock, TERM) == []
     hear(database, site_id, clock.now())
     assert listen(database, clock, TERM) == []
-    assert listen(database, clock, EXPIRY_MARGIN) == [lease_id]
+    assert listen(database, clock, MARGIN) == [lease_id]
 
 
 def test_silence_counts_only_while_somebody_listened(database: Database, clock: ManualClock, site_id: str) -> None:
@@ -85,7 +87,7 @@ def test_silence_counts_only_while_somebody_listened(database: Database, clock: 
     assert listen(database, clock, timedelta(minutes=5)) == []
     clock.advance(timedelta(hours=5))
     assert listen(database, clock, TERM) == []
-    assert listen(database, clock, EXPIRY_MARGIN) == [lease_id]
+    assert listen(database, clock, MARGIN) == [lease_id]
 
 
 def test_an_offer_to_a_site_that_was_silent_before_has_a_term_of_its_own(database: Database, clock: ManualClock, site_id: str) -> None:
@@ -93,21 +95,21 @@ def test_an_offer_to_a_site_that_was_silent_before_has_a_term_of_its_own(databas
     hear(database, site_id, clock.now() - timedelta(hours=5))
     _, lease_id = launched(database)
     assert listen(database, clock, TERM) == []
-    assert listen(database, clock, EXPIRY_MARGIN) == [lease_id]
+    assert listen(database, clock, MARGIN) == [lease_id]
 
 
 def test_an_end_that_was_told_stays_although_not_all_was_delivered(database: Database, clock: ManualClock, site_id: str) -> None:
     workload_id, lease_id = launched(database)
     say(database, site_id, report(lease_id, "running", started_at=at(database)))
     say(database, site_id, report(lease_id, "exited", ended_at=at(database, 5), reason="completed", exit_code=0))
-    assert listen(database, clock, TERM + EXPIRY_MARGIN) == [lease_id]
+    assert listen(database, clock, TERM + MARGIN) == [lease_id]
     assert (workload_of(database, workload_id).state, lease_of(database, lease_id).reason) == ("succeeded", "completed")
 
 
 def test_a_sync_between_looking_and_losing_saves_the_lease(database: Database, clock: ManualClock, site_id: str) -> None:
     _, lease_id = launched(database)
     listen(database, clock, TERM)
-    clock.advance(EXPIRY_MARGIN)
+    clock.advance(MARGIN)
     with database.begin() as tx:
         since = expiry.note_listening(tx)
         assert list(expiry.expired_leases(tx, since)) == []

@@ -29,11 +29,14 @@ from sqlalchemy import select
 from zhisuan.base.clock import ManualClock
 from zhisuan.base.db import Database, QueryCount
 from zhisuan.base.errors import Conflict
+from zhisuan.base.store import Store
 from zhisuan.execution import service as execution
-from zhisuan.execution.rules import end_of
+from zhisuan.execution.rules import Wishes, end_of
 from zhisuan.supply import service as supply
 from zhisuan.workload import service as workloads
 from zhisuan.workload.tables import WorkloadEvent
+
+NO_STORE = Store("memory://nothing")
 
 
 @pytest.fixture
@@ -126,7 +129,7 @@ def test_a_foreign_site_can_say_nothing(database: Database, site_id: str) -> Non
     assert states(database, workload_id, lease_id) == ("placed", "offered")
     with database.begin() as tx:
         assert execution.add_log(tx, other, lease_id, 1, 0, b"not mine") == 8
-        assert execution.read_log(tx, workload_id, 0, 100).data == b""
+        assert execution.read_log(tx, NO_STORE, workload_id, 0, 100).data == b""
 
 
 def test_syncs_without_news_cost_one_query_and_take_no_lock(database: Database, site_id: str) -> None:
@@ -239,7 +242,7 @@ def test_a_silent_site_that_is_closed_gives_its_work_back(database: Database, si
 def test_what_an_end_means(
     reason: str | None, code: int | None, asked: bool, left: int, kind: str, state: str, fault: str | None
 ) -> None:
-    end = end_of(reason=reason, exit_code=code, cancel_requested=asked, taken_back=None, restarts_left=left, kind=kind)
+    end = end_of(reason=reason, exit_code=code, kind=kind, wishes=Wishes(cancel=asked, restarts_left=left))
     assert (end.state, end.fault) == (state, fault)
 
 
@@ -289,10 +292,10 @@ def test_output_is_the_same_however_it_is_cut_repeated_and_shuffled(database: Da
             with database.begin() as tx:
                 wanted = execution.add_log(tx, site_id, lease_id, 1, offset, data)
     with database.begin() as tx:
-        assert execution.read_log(tx, workload_id, 0, size + 10) == execution.Output(whole, size)
+        assert execution.read_log(tx, NO_STORE, workload_id, 0, size + 10) == execution.Output(whole, size)
         place = rng.randint(0, size + 5)
         limit = rng.randint(1, 100)
-        assert execution.read_log(tx, workload_id, place, limit).data == whole[place : place + limit]
+        assert execution.read_log(tx, NO_STORE, workload_id, place, limit).data == whole[place : place + limit]
 
 
 def test_output_of_a_second_attempt_follows_that_of_the_first(database: Database, site_id: str) -> None:
@@ -305,10 +308,10 @@ def test_output_of_a_second_attempt_follows_that_of_the_first(database: Database
     with database.begin() as tx:
         assert execution.add_log(tx, site_id, first, 1, 6, b"too late") == 14
         assert execution.add_log(tx, site_id, placed.lease.id, 2, 0, b"second") == 6
-        assert execution.read_log(tx, workload_id, 0, 100) == execution.Output(b"first second", 12)
-        assert execution.read_log(tx, workload_id, 4, 5).data == b"t sec"
-        assert execution.read_log(tx, workload_id, 6, 3).data == b"sec"
-        assert execution.read_log(tx, workload_id, 12, 3) == execution.Output(b"", 12)
+        assert execution.read_log(tx, NO_STORE, workload_id, 0, 100) == execution.Output(b"first second", 12)
+        assert execution.read_log(tx, NO_STORE, workload_id, 4, 5).data == b"t sec"
+        assert execution.read_log(tx, NO_STORE, workload_id, 6, 3).data == b"sec"
+        assert execution.read_log(tx, NO_STORE, workload_id, 12, 3) == execution.Output(b"", 12)
 
 
 def test_an_artefact_delivered_twice_is_one(database: Database, site_id: str) -> None:

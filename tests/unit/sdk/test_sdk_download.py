@@ -18,6 +18,11 @@ def artefact(path: str = "model/weights.bin", data: bytes = DATA) -> Artefact:
     return Artefact(id="art_1", path=path, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
+class Dead(httpx.SyncByteStream):
+    def __iter__(self) -> Iterator[bytes]:
+        raise httpx.ReadError("reset")
+
+
 class Torn(httpx.SyncByteStream):
     def __iter__(self) -> Iterator[bytes]:
         yield DATA[:100]
@@ -50,7 +55,7 @@ def test_what_is_there_already_is_not_fetched_again(tmp_path: Path) -> None:
     ("answers", "error"),
     [
         ((httpx.Response(200, content=b"something else"),), UnexpectedAnswer),
-        ((httpx.Response(200, stream=Torn()), httpx.Response(200, stream=Torn())), NotReachable),
+        ((httpx.Response(200, content=DATA + b"!"),), UnexpectedAnswer),
     ],
 )
 def test_a_failed_download_leaves_nothing(
@@ -59,6 +64,23 @@ def test_a_failed_download_leaves_nothing(
     with client(*answers) as c, pytest.raises(error):
         c.download(artefact(), tmp_path)
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+def test_a_download_goes_on_behind_what_came_also_in_another_process(tmp_path: Path) -> None:
+    torn = (httpx.Response(200, stream=Torn()), httpx.Response(206, stream=Torn()))
+    with client(*torn, *(httpx.Response(206, stream=Dead()) for _ in range(2))) as c, pytest.raises(NotReachable):
+        c.download(artefact(), tmp_path)
+    assert [p.stat().st_size for p in tmp_path.rglob("*.part")] == [200]
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(206, content=DATA[200:])
+
+    with Client("http://p.test", "k", transport=httpx.MockTransport(answer)) as c, pytest.raises(UnexpectedAnswer):
+        c.download(artefact(), tmp_path)
+    assert (asked[0].headers["range"], asked[0].headers["if-match"]) == ("bytes=200-", f'"{artefact().sha256}"')
+    assert list(tmp_path.rglob("*.part")) == [], "wrong bytes are thrown away"
 
 
 @pytest.mark.parametrize("path", ["../x", "/etc/x", "a/../../x", "", "a\\..\\x", "a\x00b"])

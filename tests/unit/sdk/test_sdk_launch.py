@@ -125,13 +125,59 @@ def test_a_refused_file_is_refused_before_anything_is_uploaded(job: Path) -> Non
 
 
 def test_every_missing_path_is_named_and_nothing_is_sent(job: Path) -> None:
-    job.write_text("workdir: nowhere\nfile_mounts:\n  /a: gone\n  /b: job.yaml\n  /c: s3://bucket\nrun: x\n")
+    job.write_text("workdir: nowhere\nfile_mounts:\n  /a: gone\n  /b: /dev/null\n  /c: s3://bucket\nrun: x\n")
     platform = Platform()
     with client(platform) as c, pytest.raises(InvalidInput) as caught:
         c.launch(job)
     assert [p.where for p in caught.value.problems] == ["workdir", "file_mounts./a", "file_mounts./b"]
-    assert "single file" in str(caught.value)
+    assert "neither a file nor a folder" in str(caught.value)
     assert platform.calls == []
+
+
+def test_a_single_file_goes_under_the_name_that_it_is_to_have(job: Path, tmp_path: Path) -> None:
+    (tmp_path / "here.json").write_text("{}")
+    (tmp_path / "link").symlink_to("here.json")
+    job.write_text("file_mounts: {/etc2/config.json: ../here.json, ~/b: ../link, ~/data: ../data}\nrun: x\n")
+    platform = Platform()
+    with client(platform) as c:
+        c.launch(job)
+    [body] = platform.sent("/workloads")
+    assert sorted(body["files"]) == ["/etc2/config.json", "~/b"]
+    assert set(body["mounts"]) == {"/etc2/config.json", "~/b", "~/data"}
+    assert sorted(members(data) for data in platform.sent("/blobs")) == [["b"], ["config.json"], ["qa.jsonl"]]
+
+
+def test_secrets_go_beside_the_text(job: Path) -> None:
+    platform = Platform()
+    with client(platform) as c:
+        c.launch(job, secrets={"TOKEN": "v"})
+    [body] = platform.sent("/workloads")
+    assert body["secrets"] == {"TOKEN": "v"} and body["file"] == FILE
+    assert "secrets" not in platform.sent("/quotes")[0]
+
+
+def test_a_copy_has_the_file_the_uploads_and_what_is_said_anew() -> None:
+    detail = WORKLOAD | {
+        "project_id": "prj_1", "file": "name: old\nenvs: {A: 010, B: x}\nsecrets: {T: null}\nrun: x\n",
+        "uploads": {"workdir_blob": "blb_1", "mounts": {"~/a": "blb_2"}, "files": ["~/a"]},
+    }  # fmt: skip
+    sent = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(200, json=detail)
+        sent.append(json.loads(request.content))
+        return httpx.Response(201, json={"workload": WORKLOAD})
+
+    with Client("http://p.test", "k", transport=httpx.MockTransport(handler), pause=lambda _: None) as c:
+        c.copy("job_1", name="new", envs={"B": "y"}, secrets={"T": "again"})
+    [body] = sent
+    assert yaml.safe_load(body.pop("file")) == {
+        "name": "new", "envs": {"A": 8, "B": "y"}, "secrets": {"T": None}, "run": "x",
+    }  # fmt: skip
+    assert body == {
+        "workdir_blob": "blb_1", "mounts": {"~/a": "blb_2"}, "files": ["~/a"], "secrets": {"T": "again"}, "project": "prj_1",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("text", ["{{{", "- a\n- b\n", "", "workdir: [1]\nfile_mounts: 3\nrun: x\n"])

@@ -19,6 +19,7 @@ CALLS: dict[str, Callable[[Client], Any]] = {
     "GET /health": lambda c: c.health(),
     "GET /platform": lambda c: c.platform(),
     "GET /catalog": lambda c: c.catalog(),
+    "GET /templates": lambda c: c.templates(),
     "POST /sign-up": lambda c: c.sign_up("tenant", "o", "n", "e", "p"),
     "POST /sessions": lambda c: c.sign_in("e", "p"),
     "DELETE /sessions/current": lambda c: c.sign_out(),
@@ -49,6 +50,8 @@ CALLS: dict[str, Callable[[Client], Any]] = {
     "GET /sites/x/join-tokens": lambda c: c.join_tokens("x"),
     "DELETE /sites/x/join-tokens/x": lambda c: c.revoke_join_token("x", "x"),
     "GET /sites/x/links": lambda c: c.site_links("x"),
+    "GET /sites/x/reconciliation": lambda c: c.site_reconciliation("x"),
+    "GET /engine-accounts": lambda c: c.engine_accounts(),
     "GET /sites/x/evidence": lambda c: c.site_evidence("x"),
     "POST /sites/x/pricing": lambda c: c.price_site("x", "card", "measured", "r"),
     "GET /sites/x/conditions": lambda c: c.site_conditions("x"),
@@ -71,9 +74,15 @@ CALLS: dict[str, Callable[[Client], Any]] = {
     "GET /workloads": lambda c: c.workloads(state="running", kind="job"),
     "GET /workloads/x": lambda c: c.workload("x"),
     "POST /workloads/x/cancel": lambda c: c.cancel("x"),
+    "POST /workloads/x/pause": lambda c: c.pause("x"),
+    "POST /workloads/x/resume": lambda c: c.resume("x"),
+    "POST /workloads/x/restart": lambda c: c.restart("x"),
     "GET /workloads/x/why": lambda c: c.why("x"),
     "GET /workloads/x/logs": lambda c: c.logs("x"),
     "GET /workloads/x/artefacts": lambda c: c.artefacts("x"),
+    "GET /workspaces": lambda c: c.workspaces(),
+    "GET /workspaces/x": lambda c: c.workspace("x"),
+    "POST /workspaces/x/link": lambda c: c.workspace_link("x"),
     "GET /models": lambda c: c.models(),
     "GET /models/x": lambda c: c.model("x"),
     "POST /models/x/versions": lambda c: c.register_model("x", "job_1", evaluation_path="e", description="d"),
@@ -88,9 +97,24 @@ CALLS: dict[str, Callable[[Client], Any]] = {
     "GET /invoices/x": lambda c: c.invoice("x"),
     "GET /carbon": lambda c: c.carbon(month="2026-08", workload_id="w"),
     "GET /trace/x": lambda c: c.trace("x"),
+    "GET /volumes": lambda c: c.volumes(deleted=True),
+    "POST /volumes": lambda c: c.create_volume("n", project="p"),
+    "GET /volumes/x": lambda c: c.volume("x"),
+    "GET /volumes/x/versions": lambda c: c.volume_versions("x"),
+    "POST /volumes/x/versions": lambda c: c.commit_volume("x", base=0, put=[], remove=[], note="n"),
+    "GET /volumes/x/files": lambda c: c.volume_files("x", version=1, folder="f"),
+    "GET /volumes/x/folder": lambda c: c.volume_folder("x", "p", version=1),
+    "GET /volumes/x/uses": lambda c: c.volume_uses("x"),
+    "POST /volumes/x/current": lambda c: c.use_volume_version("x", 1),
+    "POST /volumes/x/delete": lambda c: c.delete_volume("x", "r"),
+    "GET /data-use": lambda c: c.data_use(),
+    "PUT /organisations/x/data-quota": lambda c: c.set_data_quota("x", 1),
 }
 # Bodies and streams have tests of their own.
-ELSEWHERE = {"POST /blobs", "GET /workloads/x/watch", "GET /artefacts/x/content"}
+ELSEWHERE = {
+    "POST /blobs", "GET /workloads/x/watch", "GET /artefacts/x/content",
+    "GET /volumes/x/content", "PUT /content/x", "POST /content/missing", "POST /uploads", "GET /uploads/x", "PUT /uploads/x/bytes",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -208,21 +232,26 @@ def test_the_surface_is_what_is_pinned_here() -> None:
     public = sorted(name for name in dir(Client) if not name.startswith("_"))
     assert public == [
         "add_member", "artefacts", "bill", "bill_checks", "buy", "cancel", "carbon", "catalog", "charges", "checks",
-        "close", "close_site", "create_key", "create_organisation", "create_project", "create_site", "deploy",
-        "deployment", "deployments", "download", "drain_site", "earnings", "health", "invoice", "invoices",
-        "issue_invoices", "join_tokens", "keys", "launch", "log_parts", "logs", "me", "members", "model", "models",
-        "new_join_token", "offer_again", "open_site", "orders", "organisations", "overview", "pay_provider",
-        "platform", "price_books", "price_site", "projects", "publish_price_book", "quote", "register_model",
-        "revoke_join_token", "revoke_key", "revoke_site", "set_site_claims", "set_site_conditions",
+        "close", "close_site", "commit_volume", "copy", "create_key", "create_organisation", "create_project",
+        "create_site", "create_volume", "data_use", "delete_volume", "deploy", "deployment", "deployments",
+        "download", "download_all", "drain_site", "earnings", "engine_accounts", "fetch_file", "get_volume", "health",
+        "invoice", "invoices", "issue_invoices", "join_tokens", "keys", "launch", "log_parts", "logs", "me",
+        "members", "missing_content", "model", "models", "new_join_token", "offer_again", "open_site", "orders",
+        "organisations", "overview", "pause", "pay_provider", "platform", "price_books", "price_site", "projects",
+        "publish_price_book", "put_volume", "quote", "register_model", "restart", "resume", "revoke_join_token",
+        "revoke_key", "revoke_site", "send_file", "set_data_quota", "set_site_claims", "set_site_conditions",
         "set_site_windows", "settle_invoice", "settlements", "sign_in", "sign_out", "sign_up", "site",
-        "site_conditions", "site_earnings", "site_evidence", "site_links", "sites", "stop_deployment", "submit", "take_back",
-        "top_up", "trace", "upload", "upload_folder", "verify_site", "wait", "wallet", "watch", "why", "workload",
-        "workloads",
+        "site_conditions", "site_earnings", "site_evidence", "site_links", "site_reconciliation", "sites",
+        "stop_deployment", "submit", "take_back", "templates", "top_up", "trace", "upload", "upload_file",
+        "upload_folder", "use_volume_version", "verify_site", "volume", "volume_files", "volume_folder",
+        "volume_uses", "volume_versions", "volumes", "wait", "wallet", "watch", "why", "workload", "workloads",
+        "workspace", "workspace_link", "workspaces",
     ]  # fmt: skip
     assert all(hasattr(zhisuan.sdk.types, name) for name in zhisuan.sdk.types.__all__)
     assert str(inspect.signature(Client.launch)) == (
         "(self, file: str | pathlib.Path, *, project: str | None = None, "
-        "envs: collections.abc.Mapping[str, str] | None = None, idempotency_key: str | None = None) "
+        "envs: collections.abc.Mapping[str, str] | None = None, "
+        "secrets: collections.abc.Mapping[str, str] | None = None, idempotency_key: str | None = None) "
         "-> zhisuan.sdk.types.work.Launched"
     )
 

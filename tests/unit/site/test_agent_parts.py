@@ -82,15 +82,15 @@ def test_a_run_is_asked_for_as_offered() -> None:
     offer = an_offer()
     assert blob_ids(offer) == ("blb_d", "blb_w")
     card = AcceleratorGrant("nvidia", 3, "GPU-1")
-    spec = run_spec(offer, {"blb_w": Path("/w"), "blb_d": Path("/d")}, {"here": {"GPU-1": card, "GPU-2": card}})
-    assert (spec.setup, spec.run, spec.env, spec.max_seconds) == ("make", "true", {"A": "b"}, 60)
+    spec = run_spec(offer, {"blb_w": Path("/w"), "blb_d": Path("/d")}, {"here": {"GPU-1": card, "GPU-2": card}}, {"TOKEN": "t"})
+    assert (spec.setup, spec.run, spec.env, spec.max_seconds) == ("make", "true", {"A": "b", "TOKEN": "t"}, 60)
     assert (spec.cpus_milli, spec.memory_mib, spec.nodes) == (1500, 512, (NodeGrant("here", (card,)),))
     assert spec.workdir_archive == Path("/w")
     assert [(m.archive, m.target) for m in spec.mounts] == [(Path("/d"), "~/d"), (Path("/w"), "/w")]
     assert spec.service is not None
     assert spec.service.port == 80
     with pytest.raises(DeviceGone, match="GPU-1"):
-        run_spec(offer, {}, {})
+        run_spec(offer, {}, {}, {})
 
 
 # -- waiting -------------------------------------------------------------------------------------------------------------

@@ -279,3 +279,12 @@ def test_no_two_generations_at_once_and_none_twice(events: list[tuple[str, objec
         site.observe()
     assert all(site.runs[key] is Run.live for key in wanted)
     assert {key_of(o) for o in site.desired} == set(site.stages)
+
+
+def test_idle_work_is_ended_once_and_only_while_it_should_run() -> None:
+    idle = Known(ONE, Stage.started, Run.live, idle=True)
+    assert plan([offer(ONE)], [idle]) == (Action(Do.rest, ONE, grace_seconds=7),)
+    assert planned([offer(ONE)], Known(ONE, Stage.started, Run.live, idle=True, stopping=True)) == []
+    assert planned([offer(ONE, "stop")], idle) == [(Do.stop, ONE)]
+    assert planned(None, idle) == [], "without word from the server nothing is ended for that"
+    assert planned([offer(ONE)], Known(ONE, Stage.exited, Run.ended, idle=True)) == []

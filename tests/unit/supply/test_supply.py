@@ -163,3 +163,47 @@ def test_being_heard_is_written_now_and_then_and_ends_a_silence(
         assert supply.note_silences(tx, TTL) == [], "it is noted already"
         speak(tx)
         assert supply.is_reachable(tx.session.get_one(Site, site_id), tx.now, TTL)
+
+
+def test_what_a_process_has_heard_is_written_for_all_sites_at_once(
+    database: Database, clock: ManualClock, provider: str
+) -> None:
+    hearing = supply.Hearing()
+    ids = []
+    for n in range(3):
+        with database.begin() as tx:
+            site = supply.join(tx, invite(tx, provider, f"s{n}").token, digest(f"{n}"))
+            supply.heard_from(tx, site, agent_boot="b", agent_time=tx.now, every=timedelta(0))
+            hearing.learn(site)
+            ids.append(site.id)
+    assert hearing.due() == {}
+    heard = clock.advance(timedelta(seconds=20))
+    assert all(hearing.note(i, agent_boot="b", offset_ms=40, now=heard) for i in ids)
+    with database.begin() as busy, database.begin() as tx:
+        busy.session.get_one(Site, ids[1], with_for_update=True)
+        left = supply.write_heard(tx, hearing.due())
+    assert left == {ids[1]: heard}, "one that somebody is at is not waited for"
+    hearing.put_back(left)
+    with database.begin() as tx:
+        seen = [tx.session.get_one(Site, i).last_seen_at for i in ids]
+        assert [s == heard for s in seen] == [True, False, True]
+        assert supply.write_heard(tx, hearing.due()) == {}
+        assert hearing.due() == {}
+
+
+@pytest.mark.parametrize(
+    ("boot", "offset_ms", "seconds"), [("other", 0, 1), ("b", 400, 1), ("b", 0, 31), ("b", 0, -1)]
+)  # fmt: skip
+def test_more_than_a_sign_of_life_is_not_left_for_later(
+    database: Database, clock: ManualClock, provider: str, boot: str, offset_ms: int, seconds: int
+) -> None:
+    """A new agent, another clock, a long silence, and a server clock that went back."""
+    hearing = supply.Hearing()
+    with database.begin() as tx:
+        site = supply.join(tx, invite(tx, provider).token, digest("x"))
+        assert not hearing.note(site.id, agent_boot="b", offset_ms=0, now=tx.now), "the first word"
+        supply.heard_from(tx, site, agent_boot="b", agent_time=tx.now, every=timedelta(seconds=5))
+        hearing.learn(site)
+        now = tx.now + timedelta(seconds=seconds)
+    assert not hearing.note(site.id, agent_boot=boot, offset_ms=offset_ms, now=now)
+    assert hearing.note(site.id, agent_boot="b", offset_ms=100, now=clock.now() + timedelta(seconds=1))

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zhisuan.base.errors import InvalidInput, TooLarge, ZhisuanError
-from zhisuan.workload.spec import NOT_YET, RESOURCES_NOT_YET, TOP, ServiceSpec, WorkloadSpec, parse_workload
+from zhisuan.workload.reading.file import TOP, parse_workload
+from zhisuan.workload.reading.refused import RESOURCES_REFUSED, TOP_REFUSED
+from zhisuan.workload.spec import ServiceSpec, WorkloadSpec
 
 TRAIN = """\
 # a SkyPilot task
@@ -81,7 +83,7 @@ def test_our_own_fields_and_chinese_names() -> None:
 
 
 @pytest.mark.parametrize(
-    "field", sorted(NOT_YET | {"anything", "Run", "zhisuan.typo"} | {f"resources.{n}" for n in RESOURCES_NOT_YET})
+    "field", sorted({*TOP_REFUSED, "anything", "Run", "zhisuan.typo"} | {f"resources.{n}" for n in RESOURCES_REFUSED})
 )
 def test_a_field_that_is_not_supported_is_refused_by_its_name(field: str) -> None:
     outer, _, inner = field.partition(".")
@@ -96,7 +98,7 @@ def test_every_problem_is_told_at_once_with_its_place() -> None:
         "service: {replicas: 2, readiness_probe: health}\nzhisuan: {restarts: 99, max_duration: 31d, artefacts: [/etc]}\n"
     )
     assert set(found) == {
-        "name", "rnu", "run", "num_nodes", "resources.cpus", "resources.cloud", "resources.accelerators", "resources.ports",
+        "name", "rnu", "run", "num_nodes", "resources.cpus", "resources.cloud", "resources.ports",
         "envs.1A", "envs.ZHISUAN_X", "envs.EMPTY", "envs.LIST", "file_mounts.../x", "file_mounts.b", "service.replicas",
         "service.readiness_probe", "service.port", "zhisuan.restarts", "zhisuan.max_duration", "zhisuan.artefacts",
     }  # fmt: skip
@@ -158,11 +160,11 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5) | st.integers(), inner, max_size=3),
     max_leaves=8,
 )
-fields = st.sampled_from(sorted(TOP | NOT_YET | {"x"}))
+fields = st.sampled_from(sorted({*TOP, *TOP_REFUSED, "x"}))
 nested = st.fixed_dictionaries({}, optional={
-    "resources": st.dictionaries(st.sampled_from(("cpus", "memory", "accelerators", "ports", "cloud")), anything, max_size=3),
+    "resources": st.dictionaries(st.sampled_from(("cpus", "memory", "accelerators", "ports", "cloud", "any_of", "ordered")), anything, max_size=3),
     "service": st.dictionaries(st.sampled_from(("port", "replicas", "readiness_probe")), anything, max_size=3),
-    "zhisuan": st.dictionaries(st.sampled_from(("artefacts", "artifacts", "max_duration", "restarts")), anything, max_size=3),
+    "zhisuan": st.dictionaries(st.sampled_from(("artefacts", "artifacts", "max_duration", "restarts", "sites", "standby", "avoid_sites", "region")), anything, max_size=3),
     "envs": st.dictionaries(st.text(max_size=5), anything, max_size=3),
     "file_mounts": st.dictionaries(st.text(max_size=5), anything, max_size=3),
 })  # fmt: skip

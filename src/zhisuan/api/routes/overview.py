@@ -24,7 +24,7 @@ from zhisuan.workload.tables import Workload
 router = APIRouter(tags=["overview"])
 DAYS = 14
 RECENT = 10
-STATES = ("pending", "placed", "starting", "running", "succeeded", "failed", "cancelled")
+STATES = ("pending", "placed", "starting", "running", "paused", "succeeded", "failed", "cancelled")
 
 
 @router.get("/overview")

@@ -6,6 +6,7 @@ import hashlib
 from fastapi import APIRouter, Depends, Request
 from fastapi.concurrency import run_in_threadpool
 
+from zhisuan.api import workspaces
 from zhisuan.api.auth import Gateway
 from zhisuan.api.platform import Platform, platform_of
 from zhisuan.api.serving import served_routes
@@ -24,7 +25,12 @@ from zhisuan.wire.gateway import (
     SiteAnswer,
     SiteQuestion,
     TokenUsageBatch,
+    WorkspaceAnswer,
+    WorkspaceEntered,
+    WorkspaceEntry,
+    WorkspaceQuestion,
 )
+from zhisuan.workload import workspace_sessions
 
 router = APIRouter(prefix="/gateway", tags=["wire: gateways"], dependencies=[Depends(Gateway())])
 
@@ -75,3 +81,18 @@ def site(request: Request, body: SiteQuestion) -> SiteAnswer:
 def token_usage(request: Request, body: TokenUsageBatch) -> Accepted:
     with platform_of(request).database.begin("gateway") as tx:
         return usage.accept_token_events(tx, body.gateway, body.events)
+
+
+@router.post("/workspace")
+def workspace(request: Request, body: WorkspaceQuestion) -> WorkspaceAnswer:
+    """Whether the holder of a credential may use a workspace, and where it is."""
+    with platform_of(request).database.begin("gateway") as tx:
+        return workspaces.answer(tx, body)
+
+
+@router.post("/enter")
+def enter(request: Request, body: WorkspaceEntry) -> WorkspaceEntered:
+    """Change the ticket of a link for the session of a browser."""
+    with platform_of(request).database.begin("gateway") as tx:
+        seconds = workspace_sessions.enter(tx, body.workload_id, body.ticket_digest, body.session_digest)
+        return WorkspaceEntered(valid=seconds > 0, seconds=seconds)

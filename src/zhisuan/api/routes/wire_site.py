@@ -10,14 +10,18 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
+from zhisuan.api.agent_version import require_known_version
 from zhisuan.api.auth import SiteAgent
 from zhisuan.api.platform import Platform, platform_of
-from zhisuan.api.routes import wire_joining, wire_links
+from zhisuan.api.receiving import received
+from zhisuan.api.routes import wire_checkpoints, wire_data, wire_joining, wire_links
 from zhisuan.base.db import Tx
-from zhisuan.base.errors import InvalidInput, NotFound
+from zhisuan.base.errors import InvalidInput, NotFound, TooLarge
 from zhisuan.base.store import Incoming
 from zhisuan.base.text import Text
 from zhisuan.catalog.device_classes import AmbiguousDevice, load_device_classes, match_class
+from zhisuan.data import content
+from zhisuan.execution import checkpoints
 from zhisuan.execution import service as execution
 from zhisuan.execution.placing import SITE_CHANNEL
 from zhisuan.execution.tables import Lease
@@ -27,6 +31,7 @@ from zhisuan.supply.tables import Site
 from zhisuan.usage import service as usage
 from zhisuan.wire.common import Accepted
 from zhisuan.wire.site import (
+    AccountBatch,
     ArtefactAnswer,
     DeviceReport,
     Inventory,
@@ -34,15 +39,19 @@ from zhisuan.wire.site import (
     LogAnswer,
     LogChunk,
     NodeReport,
+    SecretValues,
     SyncAnswer,
     SyncRequest,
     UsageBatch,
 )
+from zhisuan.workload import secrets
 from zhisuan.workload.tables import Blob
 
-router = APIRouter(tags=["wire: sites"])
+router = APIRouter(tags=["wire: sites"], dependencies=[Depends(require_known_version)])
 router.include_router(wire_joining.router)
 router.include_router(wire_links.router)
+router.include_router(wire_checkpoints.router)
+router.include_router(wire_data.router)
 Agent = Annotated[str, Depends(SiteAgent())]
 SEEN_EVERY = timedelta(seconds=5)
 ARTEFACT_BYTES_MAX = 64 * 1024**3
@@ -103,8 +112,12 @@ async def sync(request: Request, body: SyncRequest, site_id: Agent) -> SyncAnswe
 
 def _sync_once(here: Platform, site_id: str, body: SyncRequest) -> SyncAnswer:
     with here.database.begin(site_id) as tx:
-        site = tx.session.get_one(Site, site_id)
-        supply.heard_from(tx, site, agent_boot=body.agent_boot, agent_time=body.at, every=SEEN_EVERY)
+        hearing = tx.memory.of(supply.Hearing)
+        offset_ms = supply.clock_offset_ms(body.at, tx.now)
+        if not hearing.note(site_id, agent_boot=body.agent_boot, offset_ms=offset_ms, now=tx.now):
+            site = tx.session.get_one(Site, site_id)
+            supply.heard_from(tx, site, agent_boot=body.agent_boot, agent_time=body.at, every=SEEN_EVERY)
+            hearing.learn(site)
         reports = execution.news(tx, site_id, body.leases)
         if not reports:
             return _desired_in(tx, site_id)
@@ -131,6 +144,12 @@ def report_usage(request: Request, body: UsageBatch, site_id: Agent) -> Accepted
         return usage.accept_windows(tx, site_id, body.windows)
 
 
+@router.post("/accounts")
+def accounts(request: Request, body: AccountBatch, site_id: Agent) -> Accepted:
+    with platform_of(request).database.begin(site_id) as tx:
+        return usage.take_accounts(tx, site_id, body.accounts)
+
+
 @router.post("/logs")
 def logs(request: Request, body: LogChunk, site_id: Agent) -> LogAnswer:
     try:
@@ -140,8 +159,16 @@ def logs(request: Request, body: LogChunk, site_id: Agent) -> LogAnswer:
             Text("The log data is not base64.", "日志数据不是有效的 base64。"),
             Text("Send the bytes as base64.", "请以 base64 发送。"),
         ) from error
-    with platform_of(request).database.begin(site_id) as tx:
-        return LogAnswer(next_offset=execution.add_log(tx, site_id, body.lease_id, body.generation, body.offset, data))
+    here = platform_of(request)
+    with here.database.begin(site_id) as tx:
+        wanted = execution.add_log(tx, site_id, body.lease_id, body.generation, body.offset, data)
+        if wanted > here.settings.output_bytes_max:
+            mib = here.settings.output_bytes_max // 1024**2
+            raise TooLarge(
+                Text(f"Of one run at most {mib} MiB of output are kept.", f"每次运行最多保留 {mib} MiB 输出。"),
+                Text("Write what is large into files and keep them as artefacts.", "请将大量内容写入文件并作为产物保存。"),
+            )
+    return LogAnswer(next_offset=wanted)
 
 
 @router.put("/artefacts/{lease_id}/{generation}")
@@ -161,13 +188,10 @@ async def artefact(
             Text("Send a relative path without '..'.", "请使用不含 .. 的相对路径。"),
         )
     await run_in_threadpool(_own_lease, here, site_id, lease_id, generation)
-    incoming = Incoming(ARTEFACT_BYTES_MAX)
-    try:
-        async for data in request.stream():
-            incoming.write(data)
-        return await run_in_threadpool(_keep, here, incoming, site_id, lease_id, generation, path, x_content_sha256)
-    finally:
-        incoming.discard()
+    return await received(
+        request, here, ARTEFACT_BYTES_MAX,
+        lambda incoming: _keep(here, incoming, site_id, lease_id, generation, path, x_content_sha256),
+    )  # fmt: skip
 
 
 def _own_lease(here: Platform, site_id: str, lease_id: str, generation: int) -> None:
@@ -189,15 +213,30 @@ def _keep(
     here.store.keep(incoming, digest)
     with here.database.begin(site_id) as tx:
         lease = _lease(tx, site_id, lease_id, generation)
+        content.secure(tx, here.store, digest)
         made = execution.add_artefact(tx, lease, path=path, sha256=digest, size_bytes=incoming.size_bytes)
         return ArtefactAnswer(path=made.path, size_bytes=made.size_bytes, sha256=made.sha256)
 
 
-@router.get("/blobs/{blob_id}", response_class=StreamingResponse)
-def blob(request: Request, blob_id: str, site_id: Agent) -> StreamingResponse:
-    """An upload that a lease of this site needs; other uploads are not there for it."""
+@router.get("/secrets/{lease_id}/{generation}")
+def secret_values(request: Request, lease_id: str, generation: int, site_id: Agent) -> SecretValues:
+    """The secrets of a lease that this site holds and should run; of any other it answers as of an unknown one."""
     here = platform_of(request)
     with here.database.begin(site_id) as tx:
+        lease = _lease(tx, site_id, lease_id, generation)
+        if lease.desired != "run" or lease.state == "ending":
+            raise NotFound.of(Text("open lease", "进行中的租约"), f"{lease_id}/{generation}")
+        return SecretValues(values=secrets.values_of(tx, here.vault, lease.workload_id))
+
+
+@router.get("/blobs/{blob_id}", response_class=StreamingResponse)
+def blob(request: Request, blob_id: str, site_id: Agent) -> StreamingResponse:
+    """An upload, or a checkpoint, that a lease of this site needs; others are not there for it."""
+    here = platform_of(request)
+    with here.database.begin(site_id) as tx:
+        kept = checkpoints.offered_to(tx, site_id, blob_id)
+        if kept is not None:
+            return StreamingResponse(wire_checkpoints.archive_of(here.store, kept), media_type="application/gzip")
         found = tx.session.get(Blob, blob_id)
         if found is None or blob_id not in {
             b for o in execution.desired_of_site(tx, site_id).offers for b in _blobs(o)

@@ -15,9 +15,12 @@ from sqlalchemy import select
 from zhisuan.api import launching
 from zhisuan.api.auth import Allow, Caller
 from zhisuan.api.calls import IdempotencyKey, change
-from zhisuan.api.launching import checked_plan, market_of, need_of, shape_for, snapshot_of
+from zhisuan.api.launching import checked_plan, market_of, snapshot_of, wish_of
 from zhisuan.api.paging import Cursor, Limit, paged
 from zhisuan.api.platform import Platform, platform_of
+from zhisuan.api.pricing import dearest_shape, shape_for
+from zhisuan.api.ranges import stored_file
+from zhisuan.api.receiving import received
 from zhisuan.api.schemas import (
     ArtefactView,
     BlobView,
@@ -27,28 +30,41 @@ from zhisuan.api.schemas import (
     QuoteView,
     Why,
     Words,
-    WorkloadDetail,
     WorkloadLaunched,
     WorkloadView,
 )
-from zhisuan.api.views import event_views, last_placement, lease_views, placement_view, workload_view, workload_views
+from zhisuan.api.submitting import check_uploads, read_order
+from zhisuan.api.survival_schemas import WorkloadWhole, checkpoint_view, survival_view
+from zhisuan.api.views import (
+    event_views,
+    last_placement,
+    lease_views,
+    placement_view,
+    uploads_view,
+    workload_view,
+    workload_views,
+)
 from zhisuan.base.db import Tx
-from zhisuan.base.errors import FieldProblem, InvalidInput, NotFound
-from zhisuan.base.store import Incoming
+from zhisuan.base.errors import NotFound
+from zhisuan.base.store import Incoming, Store
 from zhisuan.base.text import Text
 from zhisuan.catalog import service as catalog
+from zhisuan.data import content
+from zhisuan.execution import checkpoints
 from zhisuan.execution import service as execution
 from zhisuan.execution.tables import Artefact
-from zhisuan.placement.rules import plan
+from zhisuan.placement.alternatives import plan_wish
 from zhisuan.tenancy import service as tenancy
+from zhisuan.workload import secrets
 from zhisuan.workload import service as workloads
-from zhisuan.workload.spec import WorkloadSpec, parse_workload
+from zhisuan.workload.reading.file import parse_workload
+from zhisuan.workload.spec import WorkloadSpec
 from zhisuan.workload.tables import Workload
 
 router = APIRouter(tags=["workloads"])
 Reader = Annotated[Caller, Depends(Allow("org:workload:read", "platform:workload:read"))]
 Writer = Annotated[Caller, Depends(Allow("org:workload:write"))]
-State = Literal["pending", "placed", "starting", "running", "succeeded", "failed", "cancelled"]
+State = Literal["pending", "placed", "starting", "running", "paused", "succeeded", "failed", "cancelled"]
 BYTES = {"type": "string", "format": "binary"}
 WATCH_SECONDS = 15.0
 LOG_BYTES_MAX = 1024 * 1024
@@ -58,6 +74,12 @@ class Launch(Body):
     file: str = Field(description="The workload file, YAML.", max_length=300_000)
     workdir_blob: str | None = None
     mounts: dict[str, str] = Field(default_factory=dict, description="Upload for each target of file_mounts.")
+    files: list[str] = Field(
+        default_factory=list, description="Targets of file_mounts that are a single file: an archive of that file alone."
+    )
+    secrets: dict[str, str] = Field(
+        default_factory=dict, description="Secrets that the file names without a value, and further ones. Never shown again."
+    )
     project: str | None = None
 
 
@@ -69,56 +91,24 @@ class QuoteBody(Body):
 @router.post("/workloads", status_code=201, response_model=WorkloadLaunched)
 def launch(request: Request, body: Launch, key: IdempotencyKey, caller: Writer) -> JSONResponse:
     """Launch a workload: checked, priced, placed if there is a place, and explained."""
-    spec = parse_workload(body.file)
-    _check_uploads(spec, body)
+    order = read_order(body.file, body.secrets)
+    check_uploads(order.spec, workdir_blob=body.workdir_blob, mounts=body.mounts, files=body.files)
     who = caller.principal
-    ttl = platform_of(request).site_ttl
+    here = platform_of(request)
 
     def work(tx: Tx) -> WorkloadLaunched:
         for blob_id in [*body.mounts.values(), *([body.workdir_blob] if body.workdir_blob else [])]:
             workloads.blob_visible(tx, blob_id, who.org_id)
         project = tenancy.project_named(tx, who.org_id, body.project or who.project_id)
         workload, placed = launching.launch(
-            tx, org_id=who.org_id, project_id=project.id, spec=spec, file=body.file, by=who.user_id, ttl=ttl,
-            workdir_blob=body.workdir_blob, mount_blobs=body.mounts,
+            tx, org_id=who.org_id, project_id=project.id, spec=order.spec, file=order.text, by=who.user_id, ttl=here.site_ttl,
+            workdir_blob=body.workdir_blob, mount_blobs=body.mounts, mount_files=body.files,
         )  # fmt: skip
+        secrets.keep(tx, here.vault, workload.id, order.secrets)
         return WorkloadLaunched(workload=workload_view(tx, workload), placement=placement_view(placed.record))
 
-    return change(request, principal=who.org_id, actor=who.user_id, key=key, body=body, work=work, status=201)
-
-
-def _check_uploads(spec: WorkloadSpec, body: Launch) -> None:
-    problems = []
-    if spec.workdir and not body.workdir_blob:
-        problems.append(FieldProblem("workdir", Text("was not uploaded", "尚未上传")))
-    problems += [
-        FieldProblem(f"file_mounts.{target}", Text("was not uploaded", "尚未上传"))
-        for target in spec.file_mounts
-        if target not in body.mounts
-    ]
-    unknown = [
-        FieldProblem(f"mounts.{target}", Text("is not in the file's file_mounts", "不在文件的 file_mounts 中"))
-        for target in body.mounts
-        if target not in spec.file_mounts
-    ]
-    if unknown:
-        raise InvalidInput(
-            Text("An upload came for a place that the file does not name.", "上传的目标不在工作负载文件中。"),
-            Text("Name it under file_mounts, or leave it out.", "请在 file_mounts 中声明，或去掉该上传。"),
-            problems=unknown,
-        )
-    if problems:
-        raise InvalidInput(
-            Text(
-                "The file names local folders whose contents did not come along.",
-                "文件引用了本地目录，但其内容没有随请求上传。",
-            ),
-            Text(
-                "Launch with `zhisuan launch`, or upload with POST /api/v1/blobs first.",
-                "请用 zhisuan launch 启动，或先用 POST /api/v1/blobs 上传。",
-            ),
-            problems=problems,
-        )
+    told = body.model_dump() | {"file": order.text, "secrets": order.fingerprints(here.vault)}
+    return change(request, principal=who.org_id, actor=who.user_id, key=key, body=told, work=work, status=201)
 
 
 @router.post("/quotes", response_model=QuoteView)
@@ -128,14 +118,17 @@ def quote(request: Request, body: QuoteBody, caller: Writer) -> QuoteView:
     here = platform_of(request)
     with here.database.begin() as tx:
         market = market_of(tx)
-        made = checked_plan(snapshot_of(tx, market, here.site_ttl), spec)
-        shape = shape_for(made, spec, market)
-        price = catalog.estimate(tx.session, tx.now, shape, 3600)
+        wish, on_spot = wish_of(spec), spec.survival.spot
+        made = checked_plan(snapshot_of(tx, market, here.site_ttl, spot=on_spot), wish)
+        shape = shape_for(made, wish, market.book, market.classes)
+        price = catalog.estimate(tx.session, tx.now, shape, 3600, spot=on_spot)
+        dearest = dearest_shape(made, wish, market.book, market.classes)
+        most = catalog.estimate(tx.session, tx.now, dearest, 3600, spot=on_spot)
     data = made.as_dict()
     return QuoteView(
         shape=[{"kind": i.kind, "class_id": i.class_id, "amount": i.amount} for i in shape],
         rate_udu_per_hour=price.rate_udu_per_hour, price_e8_per_du=price.price_e8_per_du,
-        price_book_version=price.price_book_version, hour_ucny=price.cost_ucny, candidates=data["candidates"],
+        price_book_version=price.price_book_version, hour_ucny=price.cost_ucny, hour_ucny_max=most.cost_ucny, candidates=data["candidates"],
         rejected=data["rejected"], reason=data["reason"],
         carbon_g_per_hour_milli=made.chosen.carbon_g_per_hour_milli if made.chosen else None,
     )  # fmt: skip
@@ -146,7 +139,7 @@ def list_workloads(
     request: Request,
     caller: Reader,
     state: State | None = None,
-    kind: Literal["job", "service"] | None = None,
+    kind: Literal["job", "service", "workspace"] | None = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> PageOf[WorkloadView]:
@@ -157,15 +150,18 @@ def list_workloads(
 
 
 @router.get("/workloads/{workload_id}")
-def workload(request: Request, workload_id: str, caller: Reader) -> WorkloadDetail:
+def workload(request: Request, workload_id: str, caller: Reader) -> WorkloadWhole:
     with platform_of(request).database.begin() as tx:
         found = workloads.visible(tx, workload_id, caller.org_scope)
-        return WorkloadDetail(
+        return WorkloadWhole(
             **workload_view(tx, found).model_dump(),
             leases=lease_views(tx, execution.leases_of(tx, found.id)),
             placement=placement_view(last_placement(tx, found.id)),
             events=event_views(workloads.events(tx, found.id)),
             file=found.file,
+            checkpoint=checkpoint_view(checkpoints.current(tx, found.id)),
+            survival=survival_view(found),
+            uploads=uploads_view(found),
         )
 
 
@@ -198,7 +194,7 @@ def why(request: Request, workload_id: str, caller: Reader) -> Why:
             reason = record.reason if record else Words(en="It was never placed.", zh="从未被放置。")
             return Why(state=found.state, reason=reason, placement=record, unblock=[])
         market = market_of(tx)
-        now = plan(snapshot_of(tx, market, here.site_ttl), need_of(WorkloadSpec.from_dict(found.spec)))
+        now = plan_wish(snapshot_of(tx, market, here.site_ttl), wish_of(WorkloadSpec.from_dict(found.spec)))
         unblock = list(dict.fromkeys((r.unblock.en, r.unblock.zh) for r in now.rejections))
         return Why(
             state=found.state, reason=Words(**now.reason.as_dict()), placement=record,
@@ -206,9 +202,9 @@ def why(request: Request, workload_id: str, caller: Reader) -> Why:
         )  # fmt: skip
 
 
-def _read(tx: Tx, found: Workload, offset: int, limit: int) -> LogText:
-    output = execution.read_log(tx, found.id, offset, limit)
-    done = found.state in workloads.FINAL_STATES
+def _read(tx: Tx, store: Store, found: Workload, offset: int, limit: int) -> LogText:
+    output = execution.read_log(tx, store, found.id, offset, limit)
+    done = found.state in workloads.RESTING_STATES
     text, used = decode_prefix(output.data, final=done and offset + len(output.data) >= output.end)
     return LogText(text=text, offset=offset, next_offset=offset + used, complete=done and offset + used >= output.end)
 
@@ -230,8 +226,9 @@ def logs(
     limit: Annotated[int, Query(ge=4, le=LOG_BYTES_MAX)] = 65536,
 ) -> LogText:
     """Output from a byte offset; ``complete`` says that no more will come."""
-    with platform_of(request).database.begin() as tx:
-        return _read(tx, workloads.visible(tx, workload_id, caller.org_scope), offset, limit)
+    here = platform_of(request)
+    with here.database.begin() as tx:
+        return _read(tx, here.store, workloads.visible(tx, workload_id, caller.org_scope), offset, limit)
 
 
 @router.get("/workloads/{workload_id}/watch", response_class=StreamingResponse)
@@ -262,7 +259,7 @@ async def _events(here: Platform, workload_id: str, org_id: str | None, offset: 
     def look(at: int) -> tuple[LogText, WorkloadView]:
         with here.database.begin() as tx:
             found = workloads.visible(tx, workload_id, org_id)
-            return _read(tx, found, at, LOG_BYTES_MAX), workload_view(tx, found)
+            return _read(tx, here.store, found, at, LOG_BYTES_MAX), workload_view(tx, found)
 
     with here.hub.listening(workloads.WATCH_CHANNEL, workload_id) as signal:
         while True:
@@ -301,17 +298,13 @@ def artefacts(
 def artefact_content(
     request: Request, artefact_id: str, caller: Annotated[Caller, Depends(Allow("org:workload:read"))]
 ) -> StreamingResponse:
+    """The bytes of one artefact; a Range with If-Match goes on where a download was cut off."""
     here = platform_of(request)
     with here.database.begin() as tx:
         found = tx.session.get(Artefact, artefact_id)
         if found is None or found.org_id != caller.org_scope:
             raise NotFound.of(Text("artefact", "产物"), artefact_id)
-    headers = {
-        "Content-Length": str(found.size_bytes),
-        "X-Content-Type-Options": "nosniff",
-        "Content-Disposition": "attachment",
-    }
-    return StreamingResponse(here.store.chunks(found.sha256), media_type="application/octet-stream", headers=headers)
+    return stored_file(request, here.store, found.sha256, found.size_bytes, name=found.path)
 
 
 @router.post(
@@ -327,13 +320,9 @@ async def upload(
 ) -> JSONResponse:
     """Upload a tar.gz archive. The same bytes again are the same upload, so this call needs no idempotency key."""
     here = platform_of(request)
-    incoming = Incoming(here.settings.upload_bytes_max)
-    try:
-        async for data in request.stream():
-            incoming.write(data)
-        view = await run_in_threadpool(_keep, here, incoming, caller, x_content_sha256)
-    finally:
-        incoming.discard()
+    view = await received(
+        request, here, here.settings.upload_bytes_max, lambda incoming: _keep(here, incoming, caller, x_content_sha256)
+    )
     return JSONResponse(view.model_dump(mode="json"), 201)
 
 
@@ -341,5 +330,6 @@ def _keep(here: Platform, incoming: Incoming, caller: Caller, announced: str | N
     digest = incoming.finish(announced)
     here.store.keep(incoming, digest)
     with here.database.begin(caller.principal.user_id) as tx:
+        content.secure(tx, here.store, digest)
         blob = workloads.add_blob(tx, org_id=caller.principal.org_id, sha256=digest, size_bytes=incoming.size_bytes)
         return BlobView(id=blob.id, sha256=blob.sha256, size_bytes=blob.size_bytes)

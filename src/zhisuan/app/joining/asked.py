@@ -18,8 +18,8 @@ from zhisuan.catalog.device_classes import load_device_classes
 from zhisuan.site.config import AgentConfig
 from zhisuan.wire.joining import ClaimMessage, SiteRegistration
 
-EngineKind = Literal["local", "slurm", "ray"]
-ENGINES: tuple[EngineKind, ...] = ("local", "slurm", "ray")
+EngineKind = Literal["local", "slurm", "ray", "hosts"]
+ENGINES: tuple[EngineKind, ...] = ("local", "slurm", "ray", "hosts")
 _CLAIM = re.compile(r"(?P<class_id>[a-z0-9][a-z0-9._-]*):(?P<count>\d{1,6})(?:@(?P<tflops>\d{1,6}(?:\.\d{1,3})?))?")
 
 
@@ -137,6 +137,16 @@ def config_of(asked: Asked) -> AgentConfig:
 
 def _engine_options(asked: Asked) -> dict[str, Any]:
     """The file's content with what the command line adds; the local engine shows this installation to jobs."""
+    options = engine_options_of(asked)
+    if asked.engine != "local":
+        options["kind"] = asked.engine
+    else:
+        options.setdefault("runtime_prefixes", runtime_prefixes())
+    return options
+
+
+def engine_options_of(asked: Asked) -> dict[str, Any]:
+    """As written, with what the command line adds. Raises ``InvalidInput``."""
     options: dict[str, Any] = {}
     if asked.engine_options is not None:
         try:
@@ -146,12 +156,8 @@ def _engine_options(asked: Asked) -> dict[str, Any]:
         if not isinstance(found, dict):
             raise _unreadable(asked.engine_options, "it is not a list of names and values")
         options = found
-    if asked.engine != "local":
-        options["kind"] = asked.engine
     if asked.allow_unisolated:
         options["allow_unisolated"] = True
-    if asked.engine == "local":
-        options.setdefault("runtime_prefixes", runtime_prefixes())
     return options
 
 

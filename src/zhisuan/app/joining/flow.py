@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass, field
 from random import SystemRandom
 
-from zhisuan.app.doctor import Finding
+from zhisuan.app.findings import Finding
 from zhisuan.app.joining.asked import Asked, config_of, registration_of
 from zhisuan.app.joining.host import examine_host
 from zhisuan.app.joining.server import ServerLook, examine_server

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from zhisuan import __version__
-from zhisuan.app.doctor import Finding, Verdict
+from zhisuan.app.findings import Finding, Verdict
 from zhisuan.base.clock import Clock
 from zhisuan.base.text import Text
 from zhisuan.engines.contract import EngineReport, IsolationLevel
 from zhisuan.engines.errors import EngineError
+from zhisuan.engines.local.config import LocalEngineConfig
 from zhisuan.site.config import AgentConfig
 from zhisuan.site.main import LOCK_NAME, engine_of
 
@@ -33,11 +34,32 @@ def examine_host(config: AgentConfig, kind: str, clock: Clock, *, for_service: b
         yield _agent(config.data_dir)
     yield from _engine_choice(kind)
     yield from _engine(config, kind, clock)
+    yield from _workspaces(config)
     if for_service and not Path("/run/systemd/system").is_dir():
         yield Finding(
             "service", "warn", Text("systemd does not run here", "本机没有运行 systemd"),
             Text("Run the agent in the foreground, or start the unit on the machine it is meant for.", "请在前台运行代理，或在目标机器上启用该单元。"),
         )  # fmt: skip
+
+
+def examine_machine(folder: Path, engine: LocalEngineConfig, clock: Clock, *, for_service: bool) -> Iterator[Finding]:
+    """As ``examine_host``, of a machine that becomes one host of a site elsewhere."""
+    config = AgentConfig(data_dir=folder, server_url="https://nowhere.invalid", engine=engine)
+    yield from examine_host(config, "local", clock, for_service=for_service)
+
+
+def _workspaces(config: AgentConfig) -> Iterator[Finding]:
+    """JupyterLab runs where sandboxes see it; without it the site still takes shells."""
+    if not isinstance(config.engine, LocalEngineConfig):
+        return
+    if any((prefix / "bin" / "jupyter-lab").is_file() for prefix in config.engine.runtime_prefixes):
+        yield Finding("workspaces", "ok", Text("JupyterLab is there for workspaces", "已安装 JupyterLab，可提供笔记本工作空间"))
+        return
+    where = ", ".join(str(prefix) for prefix in config.engine.runtime_prefixes) or "runtime_prefixes"
+    yield Finding(
+        "workspaces", "warn", Text("JupyterLab is not in the environment of the sandboxes; workspaces are shells only", "沙箱环境中没有 JupyterLab，仅能提供终端工作空间"),
+        Text(f"pip install jupyterlab into {where}.", f"请在 {where} 中执行 pip install jupyterlab。"),
+    )  # fmt: skip
 
 
 def _python() -> Finding:

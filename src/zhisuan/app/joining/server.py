@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-from zhisuan.app.doctor import Finding, Verdict
+from zhisuan.app.findings import Finding, Verdict
 from zhisuan.base.clock import Clock
 from zhisuan.base.text import Text
 from zhisuan.site.client import ServerClient

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from zhisuan.app.doctor import Finding
+from zhisuan.app.findings import Finding
 from zhisuan.base.money import decimal_text
 from zhisuan.base.text import Text
 from zhisuan.catalog.device_classes import AmbiguousDevice, DeviceClass, load_device_classes, match_class

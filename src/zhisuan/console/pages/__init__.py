@@ -3,9 +3,21 @@
 from nicegui import App
 
 from zhisuan.console.client import Connection
-from zhisuan.console.pages import bills, catalog, entrance, files, models, overview, sites, trace, workloads
+from zhisuan.console.pages import (
+    bills,
+    catalog,
+    entrance,
+    files,
+    models,
+    overview,
+    sites,
+    trace,
+    volumes,
+    workloads,
+    workspaces,
+)
 
-MODULES = (entrance, overview, workloads, files, models, bills, sites, trace, catalog)
+MODULES = (entrance, overview, workloads, workspaces, files, models, volumes, bills, sites, trace, catalog)
 
 
 def register(web: App, connection: Connection) -> None:

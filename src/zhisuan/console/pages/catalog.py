@@ -35,6 +35,8 @@ async def _build(api: Api, say: Speech) -> None:
     free = book["free_quota"]
     with div("stats"):
         stat(say(Money.ON_DEMAND), price(unit), say(Money.ON_DEMAND_NOTE))
+        if book.get("spot_price_e8_per_du") is not None:
+            stat(say(Money.SPOT), price(int(book["spot_price_e8_per_du"])), say(Money.SPOT_NOTE))
         note = say(Money.FREE_NOTE, days=free["valid_days"]) if free["valid_days"] else say(Money.FREE_NOTE_ALWAYS)
         stat(say(Money.FREE_QUOTA), du_unit(int(free["quantity_udu"])), note)
         stat(say(Money.FEE), percent(int(book["platform_fee_ppm"])), say(Money.FEE_NOTE))

@@ -20,14 +20,15 @@ PAGES_MAX = 50
 def register(web: App, connection: Connection) -> None:
     @web.get("/workloads/{workload_id}/log.txt", include_in_schema=False)
     async def log(workload_id: str) -> Response:
-        return await _answer(connection, lambda api: _log(api, workload_id))
+        return await answer_for(connection, lambda api: _log(api, workload_id))
 
     @web.get("/workloads/{workload_id}/artefacts/{artefact_id}", include_in_schema=False)
     async def artefact(request: Request, workload_id: str, artefact_id: str) -> Response:
-        return await _answer(connection, lambda api: _artefact(api, workload_id, artefact_id))
+        return await answer_for(connection, lambda api: _artefact(api, workload_id, artefact_id))
 
 
-async def _answer(connection: Connection, make: Callable[[Api], Awaitable[Response]]) -> Response:
+async def answer_for(connection: Connection, make: Callable[[Api], Awaitable[Response]]) -> Response:
+    """What ``make`` answers for the reader who is signed in; a refusal is told in plain text."""
     session = Session()
     if session.secret is None:
         return RedirectResponse("/sign-in", 303)
@@ -49,7 +50,7 @@ async def _log(api: Api, workload_id: str) -> Response:
             yield str(piece["text"]).encode()
             piece = await api.get(path, offset=int(piece["next_offset"]), limit=LOG_BYTES)
 
-    return StreamingResponse(pieces(), media_type="text/plain; charset=utf-8", headers=_attached(f"{workload_id}.log"))
+    return StreamingResponse(pieces(), media_type="text/plain; charset=utf-8", headers=attached(f"{workload_id}.log"))
 
 
 async def _artefact(api: Api, workload_id: str, artefact_id: str) -> Response:
@@ -64,7 +65,7 @@ async def _artefact(api: Api, workload_id: str, artefact_id: str) -> Response:
         finally:
             await source.__aexit__(None, None, None)
 
-    headers = _attached(name)
+    headers = attached(name)
     if "content-length" in answer.headers:
         headers["Content-Length"] = answer.headers["content-length"]
     return StreamingResponse(pieces(), media_type="application/octet-stream", headers=headers)
@@ -84,7 +85,7 @@ async def _name(api: Api, workload_id: str, artefact_id: str) -> str:
     return artefact_id
 
 
-def _attached(name: str) -> dict[str, str]:
+def attached(name: str) -> dict[str, str]:
     """Saved under its name and never shown in place, whatever it holds."""
     return {
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",

@@ -29,32 +29,10 @@ from zhisuan.console.reader import Reader
 from zhisuan.console.text_frame import Frame
 from zhisuan.console.text_work import Work
 
-JOB = """\
-name: hello
-resources:
-  cpus: 1
-  memory: 1
-run: |
-  echo "running on $(uname -m)"
-  for i in 1 2 3 4 5; do echo "step $i of 5"; sleep 1; done
-zhisuan:
-  max_duration: 10m
-"""
-SERVICE = """\
-name: web
-resources:
-  cpus: 1
-  memory: 1
-  ports: 8000
-service:
-  readiness_probe: /
-run: |
-  python3 -m http.server 8000
-"""
-
 
 async def build(reader: Reader) -> None:
     say = reader.say
+    templates = (await reader.api.get("/templates"))["items"]
     with div("page-head"):
         with div("crumbs"):
             link(say(Work.TO_LIST), "/workloads")
@@ -63,9 +41,10 @@ async def build(reader: Reader) -> None:
         with div("column-main"), card(), form(lambda sent: _quote(reader, sent["file"], answer)):
             with div("examples"):
                 el("span", say(Work.EXAMPLES), "muted")
-                for text, example in ((Work.EXAMPLE_JOB, JOB), (Work.EXAMPLE_SERVICE, SERVICE)):
-                    el("button", say(text), "button small", type="button", data_fill=example, data_fill_into="file")
-            field("file", say(Work.YAML), hint=say(Work.YAML_HINT), tag="textarea", text=JOB, rows="18", spellcheck="false",
+                for template in templates:
+                    el("button", say.words(template["title"]), "button small", type="button", title=say.words(template["about"]),
+                       data_fill=template["file"], data_fill_into="file")  # fmt: skip
+            field("file", say(Work.YAML), hint=say(Work.YAML_HINT), tag="textarea", text=templates[0]["file"], rows="18", spellcheck="false",
                   required=True, maxlength="300000")  # fmt: skip
             el("button", say(Work.QUOTE), "button primary", type="submit")
         answer = place("column-side", aria_live="polite")
@@ -107,7 +86,9 @@ def _quoted(reader: Reader, file: str, found: Mapping[str, Any], answer: Live) -
             el("p", f"{say(Work.QUOTE_HOUR)} · {say(Work.QUOTE_HOUR_NOTE)}", "hint")
         grams = found["carbon_g_per_hour_milli"]
         carbon = "–" if grams is None else say(Work.QUOTE_CARBON_G, grams=decimal_text(int(grams), 3))
+        dearer = int(found["hour_ucny_max"]) > int(found["hour_ucny"])
         facts([
+            *([(say(Work.QUOTE_MOST), yuan(int(found["hour_ucny_max"])))] if dearer else []),
             (say(Work.RATE), du(int(found["rate_udu_per_hour"]))),
             (say(Work.PRICE), say(Work.PER_DU, price=price(int(found["price_e8_per_du"])))),
             (say(Work.QUOTE_CARBON), carbon),

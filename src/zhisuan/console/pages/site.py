@@ -7,6 +7,7 @@ from zhisuan.base.money import decimal_text
 from zhisuan.base.text import Text
 from zhisuan.console.client import Json
 from zhisuan.console.format import amount, count, du, memory, moment_zoned, share_ppm, tflops, tflops_of_milli
+from zhisuan.console.pages.site_accounts import account_card
 from zhisuan.console.pages.site_links import links_card
 from zhisuan.console.pages.site_proof import access_card, earnings_card, evidence_card, flags_notice, use_card
 from zhisuan.console.pages.site_terms import ask_conditions, offer_card, place_text, tariff_text
@@ -63,6 +64,7 @@ class _Page:
         self.tokens: Found = {"items": []}
         self.earned: Found = {}
         self.links: Found = {"items": []}
+        self.accounts: Found = {}
         self.box = place()
 
     async def load(self) -> None:
@@ -72,6 +74,7 @@ class _Page:
         self.tokens = await self.reader.api.get(f"{path}/join-tokens", limit=10)
         self.earned = await self.reader.api.get(f"{path}/earnings")
         self.links = await self.reader.api.get(f"{path}/links")
+        self.accounts = await self.reader.api.get(f"{path}/reconciliation")
 
     async def change(self, step: str, body: Json) -> bool:
         """Post to a step of this site and draw the page anew."""
@@ -120,6 +123,7 @@ class _Page:
             self._nodes()
             links_card(self.reader, found, self.links)
             earnings_card(self.reader, self.earned)
+            account_card(self.reader, self.accounts)
 
     def _facts(self) -> None:
         say, found = self.reader.say, self.found

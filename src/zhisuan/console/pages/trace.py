@@ -19,7 +19,7 @@ from zhisuan.console.text_trace import Trace
 READ = ("org:trace:read", "platform:trace:read")
 SHOWN = 6
 # Ids of these kinds can be traced themselves; others name a machine, a person or an organisation.
-TRACED = ("job_", "svc_", "lea_", "plc_", "quo_", "art_", "chg_", "inl_", "inv_", "stl_", "ord_", "grt_", "top_", "txn_",
+TRACED = ("job_", "svc_", "wsp_", "lea_", "plc_", "quo_", "art_", "chg_", "inl_", "inv_", "stl_", "ord_", "grt_", "top_", "txn_",
           "mdl_", "mdv_", "dep_")  # fmt: skip
 
 

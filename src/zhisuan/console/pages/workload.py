@@ -7,8 +7,10 @@ from typing import Any
 
 from nicegui import background_tasks, ui
 
+from zhisuan.base.text import Text
 from zhisuan.console.client import Api, ApiAway, ApiProblem, Json
 from zhisuan.console.format import (
+    bytes_text,
     du,
     moment_zoned,
     percent,
@@ -128,6 +130,25 @@ class _Page:
                 button_link(say(Work.TRACE), local("trace", found["id"]))
             if found["state"] in OPEN_STATES and self.reader.may("org:workload:write", "platform:workload:cancel"):
                 button(say(Work.CANCEL), self._ask_cancel, "danger")
+            self._resting_buttons()
+
+    def _resting_buttons(self) -> None:
+        if not self.reader.may("org:workload:write"):
+            return
+        say, state = self.reader.say, self.found["state"]
+        if state in OPEN_STATES:
+            button(say(Work.REST), lambda: self._ask("pause", Work.RESTING))
+        if state == "paused":
+            button(say(Work.GO_ON), lambda: self._ask("resume", Work.GOING_ON))
+        if state in ("failed", "cancelled"):
+            button(say(Work.RESTART), lambda: self._ask("restart", Work.RESTARTING))
+
+    async def _ask(self, verb: str, told: Text) -> None:
+        say = self.reader.say
+        if await attempt(self.reader.api.post(f"{self.path}/{verb}"), say):
+            tell(say(told))
+            await self.load()
+            await self.fill_all()
 
     def _fill_progress(self) -> None:
         found = self.found
@@ -155,6 +176,9 @@ class _Page:
             (say(Work.ENDED), moment_zoned(found["ended_at"])),
             (say(Work.ATTEMPTS), str(found["attempts"])),
         ]
+        if kept := found.get("checkpoint"):
+            size = bytes_text(int(kept["size_bytes"]))
+            rows.append((say(Work.CHECKPOINT), say(Work.CHECKPOINT_TOLD, number=kept["number"], files=kept["files"], size=size)))
         if found["exit_code"] is not None:
             rows.append((say(Work.EXIT_CODE), str(found["exit_code"])))
         if found["reason"]:

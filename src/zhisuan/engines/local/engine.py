@@ -4,10 +4,12 @@ import os
 import subprocess
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from zhisuan.base.clock import Clock
-from zhisuan.engines.contract import ClusterNode, EngineReport, Observation, RunSpec
+from zhisuan.engines import folders
+from zhisuan.engines.contract import ClusterNode, EngineAccount, EngineReport, Observation, RunSpec
 from zhisuan.engines.errors import (
     EngineError,
     IsolationUnavailable,
@@ -24,8 +26,10 @@ from zhisuan.engines.local.locks import held_if_free, locked
 from zhisuan.engines.local.paths import RunPaths
 from zhisuan.engines.local.plan import Placement, PlanBuilder
 from zhisuan.engines.local.run_state import exit_record, is_claimed, milliseconds, observe
+from zhisuan.engines.local.seat import Seat
 from zhisuan.engines.local.spec_check import check, check_key
 from zhisuan.engines.local.uids import UidRegistry, UidsExhausted
+from zhisuan.engines.own_account import accounts_of_records
 
 _SPAWN_SECONDS = 60
 _SUPERSEDE_SECONDS = 20.0
@@ -97,7 +101,8 @@ class LocalEngine:
 
     # Starting
 
-    def start(self, spec: RunSpec) -> None:
+    def start(self, spec: RunSpec, seat: Seat | None = None) -> None:
+        """``seat``: this is a rank of a run of several hosts; ``spec`` names this host alone."""
         host = self._known_host()
         check(spec, runtime.runtime_folders(self._config.runtime_prefixes), isolated=host.isolated)
         if not host.isolated and not self._config.allow_unisolated:
@@ -113,14 +118,14 @@ class LocalEngine:
                 if lower < spec.generation:
                     self._supersede(spec.lease_id, lower, spec.generation)
             try:
-                self._create(spec, host)
+                self._create(spec, host, seat)
             except (EngineError, OSError, UidsExhausted, subprocess.SubprocessError) as error:
                 self._forget(spec.lease_id, spec.generation, paths)
                 if isinstance(error, EngineError):
                     raise
                 raise StartRefused(f"lease {spec.lease_id} could not be started on this host: {error}") from error
 
-    def _create(self, spec: RunSpec, host: Host) -> None:
+    def _create(self, spec: RunSpec, host: Host, seat: Seat | None) -> None:
         self._folders.prepare_runtime()
         paths = self._folders.make_run(spec.lease_id, spec.generation)
         if not os.path.exists(paths.plan):
@@ -133,7 +138,7 @@ class LocalEngine:
                 keepalive=self._folders.keepalive,
                 cgroup=groups.group(f"{spec.lease_id}.{spec.generation}") if groups is not None else None,
             )
-            plan = PlanBuilder(spec, self._config, host, placement).build()
+            plan = PlanBuilder(spec, self._config, host, placement, seat).build()
             records.write_atomic(paths.plan, plan, durable=False)
         result = subprocess.run(
             [runtime.interpreter(), "-I", "-S", "-c", _SHIM, paths.folder],
@@ -187,9 +192,19 @@ class LocalEngine:
     def artifacts_dir(self, lease_id: str, generation: int) -> Path:
         return Path(self._claimed(lease_id, generation).artifacts)
 
+    def checkpoint_dir(self, lease_id: str, generation: int) -> Path:
+        return Path(self._claimed(lease_id, generation).checkpoint)
+
+    def folder_dir(self, lease_id: str, generation: int, target: str) -> Path:
+        return folders.recall(Path(self._claimed(lease_id, generation).folder), lease_id, generation, target)
+
     def service_socket(self, lease_id: str, generation: int) -> Path | None:
         plan = records.read(self._claimed(lease_id, generation).plan) or []
         return next((Path(value) for key, value in plan if key == "socket"), None)
+
+    def accounts(self, runs: Sequence[tuple[str, int]]) -> Mapping[tuple[str, int], EngineAccount]:
+        """From the supervisor's record of the end: its clock, and the processor time of the control group."""
+        return accounts_of_records(runs, self.observe, "supervisor")
 
     def _claimed(self, lease_id: str, generation: int) -> RunPaths:
         check_key(lease_id, generation)
@@ -197,6 +212,19 @@ class LocalEngine:
         if not is_claimed(paths):
             raise UnknownRun(lease_id, generation)
         return paths
+
+    # Ranks of runs of several hosts
+
+    def is_ready(self, lease_id: str, generation: int) -> bool:
+        """Whether a rank that waits has all it needs. Raises UnknownRun."""
+        state = dict(records.read(self._claimed(lease_id, generation).state) or [])
+        return "ready" in state
+
+    def go(self, lease_id: str, generation: int) -> None:
+        """Let a rank that waits begin, now or when it is ready. Raises UnknownRun."""
+        paths = self._claimed(lease_id, generation)
+        records.write_atomic(paths.go, [("go", "1")])
+        self._poke(paths)
 
     # Ending
 
@@ -218,6 +246,9 @@ class LocalEngine:
     def _ask_to_stop(self, paths: RunPaths, grace_seconds: int, message: str) -> None:
         """The file is the request and outlives everyone; the pipe only makes it seen at once."""
         records.write_atomic(paths.stop, [("grace_seconds", str(grace_seconds)), ("message", message)])
+        self._poke(paths)
+
+    def _poke(self, paths: RunPaths) -> None:
         try:
             fd = os.open(paths.poke, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:

@@ -12,6 +12,7 @@ LIBRARY = "/run/zhisuan/lib"
 JOB = "/run/zhisuan/job"
 SETUP = "/run/zhisuan/setup.sh"
 RUN = "/run/zhisuan/run.sh"
+ON_STOP = "/run/zhisuan/on_stop.sh"
 PROGRESS = "/run/zhisuan/progress"
 
 _TOP_LEVEL = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
@@ -41,25 +42,31 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """``writable``: inside path → host path; ``readable``: host folders shown at their own path; ``nodes``: devices."""
+    """``writable``: inside path → host path; ``readable``: host folders shown at their own path; ``shown``: inside
+    path → host folder, read only; ``nodes``: devices."""
 
     writable: dict[str, str]
     readable: Sequence[str]
+    shown: dict[str, str]
     nodes: Sequence[Path]
     library: str
     uid: int
     memory_bytes: int
     host_network: bool
     has_setup: bool
+    has_on_stop: bool
 
 
-def etc_files(uid: int) -> dict[str, str]:
-    """The few files of /etc that must be the run's own. The user is called ``job``, and so is the machine."""
+def etc_files(uid: int, address: str = "127.0.0.1") -> dict[str, str]:
+    """The few files of /etc that must be the run's own. The user is called ``job``, and so is the machine, whose
+    own ``address`` libraries look up by that name."""
     return {
         "passwd": f"root:x:0:0:root:/root:/usr/sbin/nologin\njob:x:{uid}:{uid}:job:{WORK}:/bin/bash\n"
         "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
         "group": f"root:x:0:\njob:x:{uid}:\nnogroup:x:65534:\n",
-        "hosts": "127.0.0.1 localhost job\n::1 localhost job\n",
+        "hosts": "127.0.0.1 localhost job\n::1 localhost job\n"
+        if address == "127.0.0.1"
+        else f"127.0.0.1 localhost\n::1 localhost\n{address} job\n",
         "nsswitch.conf": "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n",
     }
 
@@ -100,12 +107,14 @@ def bwrap_arguments(layout: Layout, sources: Sources) -> Pairs:
     """
     binds = [("--bind", sources.place(host), inside) for inside, host in layout.writable.items()]
     binds += [("--ro-bind", sources.place(path), path) for path in layout.readable]
+    binds += [("--ro-bind", sources.place(host), inside) for inside, host in layout.shown.items()]
     arguments = [*_namespaces(layout), *_system(layout)]
     for flag, source, inside in sorted(binds, key=lambda bind: (bind[2].count("/"), bind[2])):
         arguments += [flag, source, inside]
     arguments += ["--ro-bind", sources.place(layout.library), f"{LIBRARY}/zhisuan/engines/local"]
     pairs = [("bwrap", argument) for argument in arguments]
     data = {JOB: "job", RUN: "run", **({SETUP: "setup"} if layout.has_setup else {})}
+    data |= {ON_STOP: "on_stop"} if layout.has_on_stop else {}
     data |= {f"/etc/{name}": f"etc/{name}" for name in etc_files(layout.uid)}
     for inside, name in data.items():
         pairs += [("bwrap", "--ro-bind-data"), ("bwrap_data", name), ("bwrap", inside)]

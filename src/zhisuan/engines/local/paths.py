@@ -6,7 +6,8 @@ class RunPaths:
 
     ``plan`` what to do (agent) · ``lock`` held while the supervisor lives · ``state`` that and how it began ·
     ``heartbeat`` last sign of life and use so far · ``exit`` how it ended, written once · ``stop`` request to end ·
-    ``poke`` pipe that wakes the supervisor · ``log`` output · ``work``, ``artifacts``, ``mounts``, ``progress`` the
+    ``go`` word to a waiting rank to begin · ``poke`` pipe that wakes the supervisor · ``log`` output ·
+    ``work``, ``artifacts``, ``checkpoint``, ``mounts``, ``progress`` the
     run's own, visible inside · ``errors`` what the supervisor itself complains of.
     """
 
@@ -18,10 +19,12 @@ class RunPaths:
         self.heartbeat = f"{folder}/heartbeat"
         self.exit = f"{folder}/exit"
         self.stop = f"{folder}/stop"
+        self.go = f"{folder}/go"
         self.poke = f"{folder}/poke"
         self.log = f"{folder}/log"
         self.errors = f"{folder}/errors"
         self.work = f"{folder}/work"
         self.artifacts = f"{folder}/artifacts"
+        self.checkpoint = f"{folder}/checkpoint"
         self.mounts = f"{folder}/mounts"
         self.progress = f"{folder}/progress"

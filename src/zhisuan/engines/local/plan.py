@@ -5,18 +5,21 @@ end, content) holds what the sandbox is handed as files, among them ``job``, the
 """
 
 import os
+import posixpath
 from dataclasses import dataclass
 from pathlib import Path
 
+from zhisuan.engines import folders
 from zhisuan.engines.contract import RunSpec
 from zhisuan.engines.local import accelerators, filesystem, records, runtime
 from zhisuan.engines.local.cgroup import Cgroup
 from zhisuan.engines.local.config import LocalEngineConfig
-from zhisuan.engines.local.filesystem import JOB, LIBRARY, PROGRESS, RUN, SETUP, Layout, Sources
+from zhisuan.engines.local.filesystem import JOB, LIBRARY, ON_STOP, PROGRESS, RUN, SETUP, Layout, Sources
 from zhisuan.engines.local.host import Host, become
 from zhisuan.engines.local.paths import RunPaths
 from zhisuan.engines.local.records import Pairs
-from zhisuan.engines.local.spec_check import ARTIFACTS, WORK, Target, target
+from zhisuan.engines.local.seat import Seat
+from zhisuan.engines.local.spec_check import ARTIFACTS, CHECKPOINT, WORK, Target, target
 from zhisuan.engines.node_env import node_variables
 
 _INIT_PROCESSES = 4
@@ -47,8 +50,11 @@ class _Archive:
 class PlanBuilder:
     """One use each: ``build()`` makes the run's folders and returns the plan. Raises InvalidSpec from the start."""
 
-    def __init__(self, spec: RunSpec, config: LocalEngineConfig, host: Host, placement: Placement) -> None:
+    def __init__(
+        self, spec: RunSpec, config: LocalEngineConfig, host: Host, placement: Placement, seat: Seat | None = None
+    ) -> None:
         self.spec = spec
+        self.seat = seat
         self.config = config
         self.host = host
         self.placement = placement
@@ -56,6 +62,7 @@ class PlanBuilder:
         self.folders = runtime.runtime_folders(config.runtime_prefixes)
         self.view = accelerators.view(spec.nodes[0].accelerators, isolated=host.isolated)
         self.archives = self._archives()
+        self.shown: dict[str, str] = {}
 
     def _archives(self) -> list[_Archive]:
         """The work folder first, then the mounts in the order given: a later one may add to an earlier one."""
@@ -65,10 +72,33 @@ class PlanBuilder:
         for mount in self.spec.mounts:
             place = target(mount.target, self.folders, isolated=self.host.isolated)
             found.append(_Archive(mount.archive, f"mount {mount.target}", place))
+        if self.spec.checkpoint_archive is not None:
+            found.append(_Archive(self.spec.checkpoint_archive, "checkpoint", Target(CHECKPOINT, "")))
         return found
 
+    def _take_folders(self) -> None:
+        """Show read-only folders in place where there is a sandbox; all else becomes an archive that the run unpacks itself."""
+        for index, mount in enumerate(self.spec.folders):
+            place = target(mount.target, self.folders, isolated=self.host.isolated)
+            if mount.read_only and self.host.isolated:
+                self.shown[posixpath.join(place.base, place.below).rstrip("/")] = str(mount.path)
+                continue
+            archive = Path(self.paths.folder) / f"folder.{index}"
+            folders.pack(mount.path, archive)
+            self.archives.append(_Archive(archive, f"folder {mount.target}", place))
+
+    def _remember_folders(self, places: dict[str, str]) -> None:
+        found = {}
+        for mount in self.spec.folders:
+            if not mount.read_only:
+                place = target(mount.target, self.folders, isolated=self.host.isolated)
+                found[mount.target] = posixpath.join(places[place.base], place.below).rstrip("/")
+        folders.remember(Path(self.paths.folder), found)
+
     def build(self) -> Pairs:
+        self._take_folders()
         writable = self._lay_out()
+        self._remember_folders(writable)
         pairs = self._supervision()
         pairs += [("open_archive", str(archive.file)) for archive in self.archives]
         if self.host.isolated:
@@ -77,7 +107,7 @@ class PlanBuilder:
 
     def _lay_out(self) -> dict[str, str]:
         """Make the run's own folders, owned by its user. Returns inside path → host path of all that is writable."""
-        places = {WORK: self.paths.work, ARTIFACTS: self.paths.artifacts}
+        places = {WORK: self.paths.work, ARTIFACTS: self.paths.artifacts, CHECKPOINT: self.paths.checkpoint}
         for archive in self.archives:
             places.setdefault(archive.target.base, f"{self.paths.mounts}/{len(places)}")
         for folder in places.values():
@@ -110,14 +140,15 @@ class PlanBuilder:
             "ZHISUAN_CPUS_MILLI": str(spec.cpus_milli),
             "ZHISUAN_MEMORY_MIB": str(spec.memory_mib),
             "ZHISUAN_ARTIFACTS": seen[ARTIFACTS],
+            "ZHISUAN_CHECKPOINT": seen[CHECKPOINT],
             "ZHISUAN_PROGRESS": seen[PROGRESS],
-            **node_variables(spec, 0, [_LOOPBACK]),
+            **(node_variables(spec, 0, [_LOOPBACK]) if self.seat is None else self.seat.variables),
         }
         if spec.service is not None:
             known["ZHISUAN_SERVICE_PORT"] = str(spec.service.port)
         return {**defaults, **spec.env, **self.view.env, **known}
 
-    def _job(self, seen: dict[str, str], run: str, setup: str) -> Pairs:
+    def _job(self, seen: dict[str, str], run: str, setup: str, on_stop: str) -> Pairs:
         """The record for init. ``seen`` maps the inside path of each writable place to where init finds it."""
         pairs = [
             ("work", seen[WORK]),
@@ -127,10 +158,14 @@ class PlanBuilder:
             ("archive_bytes_max", str(self.config.archive_bytes_max)),
             ("archive_entries_max", str(self.config.archive_entries_max)),
         ]
+        if self.spec.on_stop is not None:
+            pairs.append(("on_stop", on_stop))
         if self.spec.setup is not None:
             pairs.append(("setup", setup))
         if self.spec.service is not None:
             pairs.append(("port", str(self.spec.service.port)))
+        if self.seat is not None and self.seat.waits:
+            pairs.append(("waits", "1"))
         if self.host.isolated and not self.host.cgroups.enforces("pids"):
             pairs.append(("processes_max", str(self.config.pids_max)))
         pairs += [("archive", f"{one.name}\t{seen[one.target.base]}\t{one.target.below}") for one in self.archives]
@@ -148,7 +183,7 @@ class PlanBuilder:
             ("processes_max", str(config.pids_max + _INIT_PROCESSES)),
             ("open_files_max", str(config.open_files_max)),
             ("log_bytes_max", str(config.log_bytes_max)),
-            ("timeout_grace_seconds", str(config.timeout_grace_seconds)),
+            ("timeout_grace_seconds", str(_own_grace(self.spec, config.timeout_grace_seconds))),
             ("orphan_grace_seconds", str(min(config.orphan_grace_seconds, self.spec.orphan_seconds or 1 << 31))),
         ]
         optional = {
@@ -167,21 +202,25 @@ class PlanBuilder:
         layout = Layout(
             writable=writable,
             readable=self.folders,
+            shown=self.shown,
             nodes=self.view.nodes,
             library=str(_PACKAGE),
             uid=uid,
             memory_bytes=self.spec.memory_mib << 20,
-            host_network=self.config.network == "host",
+            host_network=(self.seat.network if self.seat is not None else self.config.network) == "host",
             has_setup=self.spec.setup is not None,
+            has_on_stop=self.spec.on_stop is not None,
         )
         pairs = filesystem.bwrap_arguments(layout, sources)
         if sources.stage is not None:
             pairs += [("stage_folder", sources.stage), *(("stage", path) for path in sources.paths)]
-        job = self._job({place: place for place in writable}, RUN, SETUP)
+        job = self._job({place: place for place in writable}, RUN, SETUP, ON_STOP)
         data = {"job": records.encode(job).decode("utf-8", "surrogateescape"), "run": self.spec.run}
         if self.spec.setup is not None:
             data["setup"] = self.spec.setup
-        data |= {f"etc/{name}": content for name, content in filesystem.etc_files(uid).items()}
+        if self.spec.on_stop is not None:
+            data["on_stop"] = self.spec.on_stop
+        data |= {f"etc/{name}": content for name, content in filesystem.etc_files(uid, self._address()).items()}
         pairs += [("data", f"{name}\n{content}") for name, content in data.items()]
         drop_root = become(self.host.setpriv or "", uid, self.view.groups) if own_uid is not None else []
         before = [*drop_root, str(self.host.bwrap), "--args"]
@@ -189,15 +228,24 @@ class PlanBuilder:
         pairs += [("program", word) for word in before]
         return [*pairs, ("program_data", "bwrap"), *(("program", word) for word in after)]
 
+    def _address(self) -> str:
+        """What the machine's name means inside."""
+        return _LOOPBACK if self.seat is None or self.seat.network == "none" else self.seat.address
+
     def _unisolated(self, writable: dict[str, str]) -> Pairs:
         """Without a sandbox the same files lie in the run's folder, readable to the agent's user only."""
         folder = Path(self.paths.folder) / "private"
         folder.mkdir(mode=0o700, exist_ok=True)
         (folder / "run.sh").write_bytes(self.spec.run.encode("utf-8", "surrogateescape"))
         (folder / "setup.sh").write_bytes((self.spec.setup or "").encode("utf-8", "surrogateescape"))
-        job = self._job(writable, str(folder / "run.sh"), str(folder / "setup.sh"))
+        (folder / "on_stop.sh").write_bytes((self.spec.on_stop or "").encode("utf-8", "surrogateescape"))
+        job = self._job(writable, *(str(folder / name) for name in ("run.sh", "setup.sh", "on_stop.sh")))
         (folder / "job").write_bytes(records.encode(job))
         return [("program", word) for word in _init_command(str(_PACKAGE.parents[2]), str(folder / "job"))]
+
+
+def _own_grace(spec: RunSpec, of_the_engine: int) -> int:
+    return of_the_engine if spec.grace_seconds is None else spec.grace_seconds
 
 
 def _init_command(library: str, job: str) -> list[str]:

@@ -44,14 +44,15 @@ def decode(data: bytes) -> Pairs:
     return pairs
 
 
-def _write_temporary(path: str, pairs: Pairs) -> str:
+def _write_temporary(path: str, pairs: Pairs, *, durable: bool = True) -> str:
     temporary = f"{path}.{os.urandom(6).hex()}.tmp"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with open(fd, "wb") as file:
             file.write(encode(pairs))
             file.flush()
-            os.fsync(fd)
+            if durable:
+                os.fsync(fd)
     except OSError:
         os.unlink(temporary)
         raise
@@ -76,16 +77,18 @@ def write_atomic(path: str, pairs: Pairs, *, durable: bool = True) -> None:
         _sync_folder(path)
 
 
-def write_once(path: str, pairs: Pairs) -> bool:
-    """Like a durable ``write_atomic``, but the first writer wins for ever. True when this call was the first."""
-    temporary = _write_temporary(path, pairs)
+def write_once(path: str, pairs: Pairs, *, durable: bool = True) -> bool:
+    """Like ``write_atomic``, but the first writer wins for ever. True when this call was the first. Not ``durable``: after a
+    crash of the host it may be empty or gone."""
+    temporary = _write_temporary(path, pairs, durable=durable)
     try:
         os.link(temporary, path)
     except FileExistsError:
         return False
     finally:
         os.unlink(temporary)
-    _sync_folder(path)
+    if durable:
+        _sync_folder(path)
     return True
 
 

@@ -10,6 +10,7 @@ from zhisuan.engines.errors import InvalidSpec
 
 WORK = "/work"
 ARTIFACTS = "/artifacts"
+CHECKPOINT = "/checkpoint"
 
 MEMORY_MIB_MIN = 32
 """The sandbox's own first processes need about 12 MiB."""
@@ -35,6 +36,7 @@ _RESERVED = (
     "/sys",
     "/run",
     ARTIFACTS,
+    CHECKPOINT,
 )
 
 
@@ -61,7 +63,7 @@ def check(spec: RunSpec, runtime_folders: Sequence[str], *, isolated: bool) -> N
         raise InvalidSpec(f"nodes: this engine runs on one host; {len(spec.nodes)} nodes were asked for")
     if not spec.run.strip():
         raise InvalidSpec("run is empty; say what to run")
-    for name, script in (("setup", spec.setup), ("run", spec.run)):
+    for name, script in (("setup", spec.setup), ("run", spec.run), ("on_stop", spec.on_stop)):
         if script is not None and "\0" in script:
             raise InvalidSpec(f"{name} holds a zero byte, which no shell accepts")
     _check_env(spec)
@@ -73,12 +75,14 @@ def check(spec: RunSpec, runtime_folders: Sequence[str], *, isolated: bool) -> N
         raise InvalidSpec(f"max_seconds is {spec.max_seconds}; leave it out or give at least 1")
     if spec.service is not None and not 1 <= spec.service.port <= 65535:
         raise InvalidSpec(f"service port {spec.service.port} is not between 1 and 65535")
-    archives = [mount.archive for mount in spec.mounts] + ([spec.workdir_archive] if spec.workdir_archive else [])
-    for archive in archives:
-        if not archive.is_file():
+    for archive in (*(mount.archive for mount in spec.mounts), spec.workdir_archive, spec.checkpoint_archive):
+        if archive is not None and not archive.is_file():
             raise InvalidSpec(f"archive {archive} does not exist on this host")
-    for mount in spec.mounts:
-        target(mount.target, runtime_folders, isolated=isolated)
+    for folder in spec.folders:
+        if not folder.path.is_dir():
+            raise InvalidSpec(f"folder {folder.path} does not exist on this host")
+    for where in (*(mount.target for mount in spec.mounts), *(folder.target for folder in spec.folders)):
+        target(where, runtime_folders, isolated=isolated)
 
 
 def _check_env(spec: RunSpec) -> None:

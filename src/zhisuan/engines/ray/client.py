@@ -7,6 +7,7 @@ dashboard answers, or when it does not, is EngineUnavailable: nothing is then kn
 import json
 import ssl
 from collections.abc import Mapping
+from enum import Enum
 from typing import Annotated, TypeVar
 
 import httpx
@@ -70,6 +71,14 @@ class _StateAnswer(_Answer):
     result: bool
     msg: str = ""
     data: _Data | None = None
+
+
+class Deletion(Enum):
+    """``unknown``: Ray knows no such job; ``not_ended``: it deletes only what has ended."""
+
+    done = "done"
+    unknown = "unknown"
+    not_ended = "not_ended"
 
 
 class JobOrder(BaseModel):
@@ -136,10 +145,9 @@ class RayClient:
     def stop(self, submission_id: str) -> None:
         self._ask("POST", f"/api/jobs/{submission_id}/stop", allowed=(200, 404))
 
-    def delete(self, submission_id: str) -> bool:
-        """True when Ray no longer knows the job; False while it has not ended there."""
+    def delete(self, submission_id: str) -> Deletion:
         answer = self._ask("DELETE", f"/api/jobs/{submission_id}", allowed=(200, 404, 500))
-        return answer.status_code in (200, 404)
+        return {200: Deletion.done, 404: Deletion.unknown}.get(answer.status_code, Deletion.not_ended)
 
     def _ask(
         self, method: str, path: str, body: Mapping[str, object] | None = None, allowed: tuple[int, ...] = (200,)

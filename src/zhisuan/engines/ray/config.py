@@ -9,11 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from zhisuan.engines.local.config import default_runtime_dir
 from zhisuan.engines.models import AcceleratorModel
+from zhisuan.engines.vendors import vendor_named
 
 Positive = Annotated[int, Field(gt=0)]
 
 ACCELERATOR_RESOURCES = MappingProxyType(
-    {"GPU": "nvidia", "NPU": "ascend", "HPU": "intel", "TPU": "google", "neuron_cores": "aws"}
+    {"GPU": "nvidia", "NPU": "huawei", "HPU": "intel", "TPU": "google", "neuron_cores": "aws"}
 )
 """Ray's names of what it counts as accelerators (Ray documentation, "Accelerator Support") → the vendor in a lease."""
 
@@ -58,6 +59,11 @@ class RayEngineConfig(BaseModel):
     archive_entries_max: Positive = 500_000
     open_files_max: Positive = 65_536
     runtime_dir: Path = Field(default_factory=default_runtime_dir)
+
+    @field_validator("accelerator_resources")
+    @classmethod
+    def _vendors_are_known(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        return {resource: vendor_named(vendor) for resource, vendor in value.items()}
 
     @field_validator("address")
     @classmethod

@@ -2,12 +2,22 @@
 
 import os
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from zhisuan.base.clock import Clock
-from zhisuan.engines.contract import ClusterNode, EngineReport, ExitReason, IsolationLevel, Observation, RunSpec
+from zhisuan.engines import folders
+from zhisuan.engines.contract import (
+    ClusterNode,
+    EngineAccount,
+    EngineReport,
+    ExitReason,
+    IsolationLevel,
+    Observation,
+    RunSpec,
+)
 from zhisuan.engines.errors import (
     EngineError,
     EngineUnavailable,
@@ -38,16 +48,6 @@ from zhisuan.engines.ray.service import ServiceDoors
 _SUPERSEDE_SECONDS = 30.0
 _LOG_BYTES_AT_ONCE = 16 << 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class RayAccount:
-    """What Ray's own books say of a run's job: submitted and ended (UTC, to the millisecond), and its status there."""
-
-    submission_id: str
-    status: str
-    submitted_at: datetime | None
-    ended_at: datetime | None
 
 
 class RayEngine:
@@ -88,7 +88,10 @@ class RayEngine:
         )
 
     def nodes(self) -> tuple[ClusterNode, ...]:
-        return tuple(member.node for member in self._members())
+        """Called every few seconds while an agent is there: the time to look at jobs that Ray is to forget."""
+        found = tuple(member.node for member in self._members())
+        self._graves.tidy()
+        return found
 
     def _members(self) -> tuple[Member, ...]:
         return members(self._client.nodes(), self._config.accelerator_resources)
@@ -175,6 +178,12 @@ class RayEngine:
     def artifacts_dir(self, lease_id: str, generation: int) -> Path:
         return Path(front(self._held(lease_id, generation)).artifacts)
 
+    def checkpoint_dir(self, lease_id: str, generation: int) -> Path:
+        return Path(front(self._held(lease_id, generation)).checkpoint)
+
+    def folder_dir(self, lease_id: str, generation: int, target: str) -> Path:
+        return folders.recall(Path(self._held(lease_id, generation).folder), lease_id, generation, target)
+
     def service_socket(self, lease_id: str, generation: int) -> Path | None:
         paths = self._held(lease_id, generation)
         plan = dict(records.read(front(paths).plan) or [])
@@ -188,16 +197,23 @@ class RayEngine:
             self._doors.close(path)
         return path
 
-    def accounting(self, lease_id: str, generation: int) -> RayAccount | None:
-        """Ray's own times of the run's job, to compare with ours; None when Ray does not know it (any more).
-
-        Raises UnknownRun, EngineUnavailable.
-        """
-        submission_id = ticket(self._held(lease_id, generation))
-        job = self._client.job(submission_id) if submission_id is not None else None
-        if job is None or submission_id is None:
-            return None
-        return RayAccount(submission_id, job.status, _instant(job.start_time), _instant(job.end_time))
+    def accounts(self, runs: Sequence[tuple[str, int]]) -> Mapping[tuple[str, int], EngineAccount]:
+        """Ray counts from the order, so what a run waited for is in it; it keeps no processor time."""
+        names = {key: name for key in runs if (name := ticket(self._folders.run(*key))) is not None}
+        known = self._client.jobs() if names else {}
+        found = {}
+        for key, name in names.items():
+            job = known.get(name)
+            if job is not None and job.ended and job.start_time and job.end_time:
+                found[key] = EngineAccount(
+                    source="ray",
+                    reference=name,
+                    state=job.status,
+                    started_at=_instant(job.start_time),
+                    ended_at=_instant(job.end_time),
+                    elapsed_milliseconds=max(0, job.end_time - job.start_time),
+                )
+        return found
 
     def _held(self, lease_id: str, generation: int) -> RunPaths:
         check_key(lease_id, generation)
@@ -250,5 +266,5 @@ class RayEngine:
         self._graves.tidy()
 
 
-def _instant(milliseconds: int | None) -> datetime | None:
-    return _EPOCH + timedelta(milliseconds=milliseconds) if milliseconds else None
+def _instant(milliseconds: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=milliseconds)

@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from zhisuan.engines import folders
 from zhisuan.engines.contract import RunSpec
 from zhisuan.engines.local import records
 from zhisuan.engines.local.paths import RunPaths
-from zhisuan.engines.local.spec_check import Target, target
+from zhisuan.engines.local.spec_check import CHECKPOINT, Target, target
 from zhisuan.engines.node_env import node_variables
 from zhisuan.engines.ray.client import JobOrder
 from zhisuan.engines.ray.cluster import Share
@@ -46,12 +47,16 @@ class RunLayout:
             return
         for rank in range(len(self.spec.nodes)):
             self._build_part(part_paths(self.paths, rank), rank, archives)
-        pairs = [("timeout_grace_seconds", str(self.config.timeout_grace_seconds))]
+        pairs = [("timeout_grace_seconds", str(self._own_grace))]
         pairs.append(("part_code", self.library.code("gang_node")))
         for share in self.shares:
             pairs.append(("bundle", json.dumps({"take": share.bundle(), "ask": share.options()})))
             pairs.append(("hostname", share.hostname))
         records.write_atomic(self.paths.plan, pairs)
+
+    @property
+    def _own_grace(self) -> int:
+        return self.config.timeout_grace_seconds if self.spec.grace_seconds is None else self.spec.grace_seconds
 
     def order(self, submission_id: str) -> JobOrder:
         """The Ray job that carries the run out. A gang's own driver takes nothing: its nodes are in the placement group."""
@@ -81,21 +86,35 @@ class RunLayout:
         ]
         if self.spec.workdir_archive is not None:
             wanted.insert(0, (self.spec.workdir_archive, "workdir", target(".", (), isolated=False)))
+        if self.spec.checkpoint_archive is not None:
+            wanted.append((self.spec.checkpoint_archive, "checkpoint", Target(CHECKPOINT, "")))
         folder = Path(self.paths.folder) / "archives"
         folder.mkdir(mode=0o700, exist_ok=True)
+        copies = {}
+        for index, given in enumerate(self.spec.folders):
+            place = target(given.target, (), isolated=False)
+            packed = folder / f"folder.{index}"
+            folders.pack(given.path, packed)
+            wanted.append((packed, f"folder {given.target}", place))
+            if not given.read_only:
+                rank_0 = self.paths if len(self.spec.nodes) == 1 else part_paths(self.paths, 0)
+                copies[given.target] = str(Path(rank_0.work) / place.below)
+        folders.remember(Path(self.paths.folder), copies)
         return [
             (_bring(archive, folder / str(index)), name, place) for index, (archive, name, place) in enumerate(wanted)
         ]
 
     def _build_part(self, paths: RunPaths, rank: int, archives: Sequence[tuple[str, str, Target]]) -> None:
         private = Path(paths.folder) / "private"
-        for folder in (Path(paths.work), Path(paths.artifacts), private):
+        for folder in (Path(paths.work), Path(paths.artifacts), Path(paths.checkpoint), private):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(paths.progress, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         (private / "run.sh").write_bytes(self.spec.run.encode("utf-8", "surrogateescape"))
         (private / "setup.sh").write_bytes((self.spec.setup or "").encode("utf-8", "surrogateescape"))
+        (private / "on_stop.sh").write_bytes((self.spec.on_stop or "").encode("utf-8", "surrogateescape"))
         job = self._job(paths, private, rank)
-        job += [("archive", f"{name}\t{paths.work}\t{place.below}") for _, name, place in archives]
+        bases = {CHECKPOINT: paths.checkpoint}
+        job += [("archive", f"{name}\t{bases.get(at.base, paths.work)}\t{at.below}") for _, name, at in archives]
         job += [("env", f"{name}={value}") for name, value in self._environment(paths, rank).items()]
         records.write_atomic(str(private / "job"), job)
         pairs = self._supervision(paths, str(private / "job"))
@@ -113,6 +132,8 @@ class RunLayout:
             ("archive_bytes_max", str(self.config.archive_bytes_max)),
             ("archive_entries_max", str(self.config.archive_entries_max)),
         ]
+        if self.spec.on_stop is not None:
+            pairs.append(("on_stop", str(private / "on_stop.sh")))
         if self.spec.setup is not None:
             pairs.append(("setup", str(private / "setup.sh")))
         if rank == 0 and self.spec.service is not None:
@@ -134,7 +155,7 @@ class RunLayout:
             "processes_max": "0",
             "open_files_max": str(self.config.open_files_max),
             "log_bytes_max": str(self.config.log_bytes_max // len(self.spec.nodes)),
-            "timeout_grace_seconds": str(self.config.timeout_grace_seconds),
+            "timeout_grace_seconds": str(self._own_grace),
             "orphan_grace_seconds": str(self.config.orphan_grace_seconds),
             "job": job,
         }
@@ -160,6 +181,7 @@ class RunLayout:
             "ZHISUAN_CPUS_MILLI": str(spec.cpus_milli),
             "ZHISUAN_MEMORY_MIB": str(spec.memory_mib),
             "ZHISUAN_ARTIFACTS": paths.artifacts,
+            "ZHISUAN_CHECKPOINT": paths.checkpoint,
             "ZHISUAN_PROGRESS": paths.progress,
             **node_variables(spec, rank, []),
         }

@@ -1,61 +1,77 @@
-"""What Slurm's own account says of a job, to hold against the platform's usage."""
+"""Slurm's own account of jobs: from slurmdbd by ``sacct`` where the cluster has one, else from what ``squeue`` remembers.
 
-from dataclasses import dataclass
+``sacct`` knows processor time and forgets nothing; ``squeue`` knows a job for ``MinJobAge`` seconds after its end. Both count whole
+seconds from the allocation to the last process. One call answers for all runs.
+"""
 
-from zhisuan.engines.errors import EngineUnavailable
+import re
+from collections.abc import Collection, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+
+from zhisuan.engines.contract import EngineAccount
 from zhisuan.engines.slurm import parse
-from zhisuan.engines.slurm.commands import Refused, Slurm, nonsense
-from zhisuan.engines.slurm.parse import Nonsense
+from zhisuan.engines.slurm.commands import Slurm
+from zhisuan.engines.slurm.parse import Nonsense, QueuedJob
+from zhisuan.engines.slurm.queue import ENDED
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_COLUMNS = "JobIDRaw,State,Start,End,ElapsedRaw,TotalCPU,NNodes"
+_JOBS_AT_ONCE = 500
+"""A command line has an end."""
 
 
-@dataclass(frozen=True, slots=True)
-class SlurmAccount:
-    """``elapsed_seconds`` is how long Slurm counts the job as running, from its allocation to its last process, so it
-    is never shorter than the run. ``source`` is ``sacct`` or ``scontrol``."""
-
-    job_id: int
-    state: str
-    elapsed_seconds: int
-    cpus: int
-    nodes: int
-    source: str
+def from_queue(job: QueuedJob) -> EngineAccount | None:
+    """None while the job lives, and when it was never started."""
+    if job.state not in ENDED or job.started is None or job.ended is None:
+        return None
+    return _account("squeue", job.job_id, job.state, job.started, job.ended, job.elapsed_seconds, None, job.nodes)
 
 
-def account(slurm: Slurm, job_id: int, *, with_database: bool) -> SlurmAccount | None:
-    """None when Slurm knows the job no more (without slurmdbd it forgets after MinJobAge). Raises EngineUnavailable."""
-    return (_from_database(slurm, job_id) if with_database else None) or _from_controller(slurm, job_id)
+def from_database(slurm: Slurm, job_ids: Collection[int]) -> dict[int, EngineAccount]:
+    """Of those that slurmdbd shows as ended. Raises EngineUnavailable."""
+    found: dict[int, EngineAccount] = {}
+    wanted = sorted(job_ids)
+    for first in range(0, len(wanted), _JOBS_AT_ONCE):
+        some = wanted[first : first + _JOBS_AT_ONCE]
+        words = ("sacct", "--noheader", "--parsable2", f"--jobs={','.join(map(str, some))}", f"--format={_COLUMNS}")
+        found |= slurm.ask(read_sacct, *words)
+    return {job_id: one for job_id, one in found.items() if job_id in job_ids}
 
 
-def _from_database(slurm: Slurm, job_id: int) -> SlurmAccount | None:
-    def read(output: str) -> SlurmAccount | None:
-        lines = output.split("\n")
-        if not lines[0]:
-            return None
-        parts = lines[0].split("|")
-        if len(parts) != 5:
-            raise Nonsense(lines[0][:200])
-        state = parts[1].split(" ")[0]
-        number = parse.number
-        return SlurmAccount(number(parts[0]), state, number(parts[2]), number(parts[3]), number(parts[4]), "sacct")
-
-    columns = "--format=JobIDRaw,State,ElapsedRaw,AllocCPUS,NNodes"
-    return slurm.ask(read, "sacct", "-X", "-n", "-P", f"--jobs={job_id}", columns)
+def read_sacct(output: str) -> dict[int, EngineAccount]:
+    """The lines of jobs, not of their steps, by job. Raises Nonsense."""
+    return {int(one.reference): one for line in output.splitlines() if line for one in _read_line(line)}
 
 
-def _from_controller(slurm: Slurm, job_id: int) -> SlurmAccount | None:
-    words = ("scontrol", "show", "job", str(job_id), "--oneliner")
-    try:
-        found = parse.records(slurm.call(*words), "JobId")[0]
-        elapsed = parse.seconds(found["RunTime"])
-        if elapsed is None:
-            raise Nonsense(f"RunTime={found['RunTime']}")
-        nodes, cpus = (parse.number(found[name].partition("-")[0]) for name in ("NumNodes", "NumCPUs"))
-        return SlurmAccount(job_id, found["JobState"], elapsed, cpus, nodes, "scontrol")
-    except Refused as error:
-        if "invalid job id" in str(error).lower():
-            return None
-        raise EngineUnavailable(f"scontrol refuses to answer: {error}") from error
-    except (KeyError, IndexError) as error:
-        raise nonsense(words, Nonsense(str(error))) from error
-    except Nonsense as error:
-        raise nonsense(words, error) from error
+def _read_line(line: str) -> Iterator[EngineAccount]:
+    parts = line.split("|")
+    if len(parts) != 7 or not re.fullmatch(r"\d+(\.\S+)?", parts[0]):
+        raise Nonsense(line[:200])
+    name, state, start, end, elapsed, cpu, nodes = parts
+    state = state.split(" ")[0]
+    if "." in name or state not in ENDED or not (start.isdigit() and end.isdigit()):
+        return
+    yield _account(
+        "sacct", int(name), state, int(start), int(end), parse.number(elapsed), parse.cpu_milliseconds(cpu), parse.number(nodes)
+    )  # fmt: skip
+
+
+def _account(
+    source: str, job_id: int, state: str, start: int, end: int, elapsed: int, cpu_ms: int | None, nodes: int | None
+) -> EngineAccount:
+    return EngineAccount(
+        source=source,
+        reference=str(job_id),
+        state=state,
+        started_at=_EPOCH + timedelta(seconds=start),
+        ended_at=_EPOCH + timedelta(seconds=end),
+        elapsed_milliseconds=elapsed * 1000,
+        cpu_milliseconds=cpu_ms,
+        nodes=nodes,
+    )
+
+
+def keyed(
+    jobs: Mapping[tuple[str, int], int], found: Mapping[int, EngineAccount]
+) -> dict[tuple[str, int], EngineAccount]:
+    return {key: found[job_id] for key, job_id in jobs.items() if job_id in found}

@@ -13,6 +13,7 @@ from zhisuan.engines.slurm import parse
 from zhisuan.engines.slurm.commands import Slurm
 from zhisuan.engines.slurm.config import SlurmEngineConfig
 from zhisuan.engines.slurm.parse import Nonsense
+from zhisuan.engines.vendors import vendor_of
 
 ANY_NODE = "localhost"
 """A run of one node may leave the choice of the node to Slurm."""
@@ -30,7 +31,6 @@ _STARTS_NOTHING = (
     "FUTURE",
     "BLOCKED",
 )
-_VENDORS = ("ascend", "nvidia", "cambricon", "hygon", "metax", "moorethreads", "iluvatar", "enflame", "kunlun", "amd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def _node(record: dict[str, str], accelerator_gres: tuple[str, ...]) -> SlurmNod
             continue
         name = f"{gres.name}:{gres.kind}" if gres.kind else gres.name
         kind = gres.kind or gres.name
-        vendor = next((one for one in _VENDORS if kind.lower().startswith(one)), "")
+        vendor = vendor_of(kind) or vendor_of(gres.name)
         for number in range(gres.count):
             cards.append(ClusterAccelerator(f"{name}:{number}", len(cards), kind, vendor))
             names.append(name)

@@ -85,7 +85,7 @@ class Slurm:
         """Nothing of the agent's own environment reaches the jobs: sbatch hands on what it has."""
         kept = {name: os.environ[name] for name in ("PATH", "SLURM_CONF", "TZ") if name in os.environ}
         conf = {"SLURM_CONF": str(self._conf)} if self._conf is not None else {}
-        return {"LC_ALL": "C", **kept, **conf}
+        return {"LC_ALL": "C", "SLURM_TIME_FORMAT": "%s", **kept, **conf}
 
 
 def nonsense(words: Sequence[str], error: Nonsense) -> EngineUnavailable:

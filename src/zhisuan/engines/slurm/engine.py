@@ -2,11 +2,21 @@
 
 import dataclasses
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from zhisuan.base.clock import Clock
-from zhisuan.engines.contract import ClusterNode, EngineReport, ExitReason, IsolationLevel, Observation, RunSpec
+from zhisuan.engines import folders
+from zhisuan.engines.contract import (
+    ClusterNode,
+    EngineAccount,
+    EngineReport,
+    ExitReason,
+    IsolationLevel,
+    Observation,
+    RunSpec,
+)
 from zhisuan.engines.errors import (
     EngineError,
     EngineUnavailable,
@@ -21,8 +31,7 @@ from zhisuan.engines.local import records
 from zhisuan.engines.local.locks import locked
 from zhisuan.engines.local.sandbox.unpack import ArchiveRefused
 from zhisuan.engines.local.spec_check import check, check_key
-from zhisuan.engines.slurm import parse, problems, scripts
-from zhisuan.engines.slurm.accounting import SlurmAccount, account
+from zhisuan.engines.slurm import accounting, parse, problems, scripts
 from zhisuan.engines.slurm.cluster import Cluster
 from zhisuan.engines.slurm.commands import Slurm
 from zhisuan.engines.slurm.config import SlurmEngineConfig
@@ -34,7 +43,7 @@ from zhisuan.engines.slurm.plan import Layout, Surroundings
 from zhisuan.engines.slurm.queue import Queue
 from zhisuan.engines.slurm.report import make_report
 from zhisuan.engines.slurm.services import Services
-from zhisuan.engines.slurm.submit import Submitted, Submitter, shape, submission
+from zhisuan.engines.slurm.submit import Submitted, Submitter, shape, submission, write_quickly
 from zhisuan.engines.slurm.watch import Watch, node_count, stop_request, write_never_began
 
 _SUPERSEDE_SECONDS = 60.0
@@ -57,6 +66,7 @@ class SlurmEngine:
         self._queue = Queue(self._slurm, job_name, self._config.poll_seconds)
         self._watch = Watch(self._slurm, self._queue, self._config, clock)
         self._submitter = Submitter(self._slurm, self._folders, self._config, job_name)
+        self._database: bool | None = None
         self._services = Services(self._config.runtime_dir, self._folders.engine_id, self._cluster)
 
     # Looking at the cluster
@@ -173,7 +183,7 @@ class SlurmEngine:
 
     def _note_job(self, paths: RunPaths, job: Submitted) -> None:
         number = [("task", str(job.task))] if job.task is not None else []
-        records.write_atomic(paths.job, [("token", job.token), ("job_id", str(job.job_id)), *number])
+        write_quickly(paths.job, [("token", job.token), ("job_id", str(job.job_id)), *number])
 
     def _supersede(self, lease_id: str, lower: int, generation: int) -> None:
         """End an older generation before a newer one begins: the two must never run side by side."""
@@ -220,21 +230,37 @@ class SlurmEngine:
     def artifacts_dir(self, lease_id: str, generation: int) -> Path:
         return self._here(lease_id, generation).node(0) / "artifacts"
 
+    def checkpoint_dir(self, lease_id: str, generation: int) -> Path:
+        return self._here(lease_id, generation).node(0) / "checkpoint"
+
+    def folder_dir(self, lease_id: str, generation: int, target: str) -> Path:
+        return folders.recall(self._here(lease_id, generation).folder, lease_id, generation, target)
+
     def service_socket(self, lease_id: str, generation: int) -> Path | None:
         return self._services.socket(lease_id, generation, self._here(lease_id, generation))
 
-    def accounting(self, lease_id: str, generation: int) -> SlurmAccount | None:
-        """What Slurm itself counted for the run's job, to hold against our usage; None when nothing was submitted or
-        Slurm knows the job no more. Raises UnknownRun, EngineUnavailable."""
-        paths = self._here(lease_id, generation)
+    def accounts(self, runs: Sequence[tuple[str, int]]) -> Mapping[tuple[str, int], EngineAccount]:
+        jobs = {key: job_id for key in runs if (job_id := self._job_id(*key))}
+        if not jobs:
+            return {}
+        if self._has_database():
+            return accounting.keyed(jobs, accounting.from_database(self._slurm, set(jobs.values())))
+        by_id = self._queue.view().by_id
+        found = {job_id: accounting.from_queue(by_id[job_id]) for job_id in jobs.values() if job_id in by_id}
+        return accounting.keyed(jobs, {job_id: one for job_id, one in found.items() if one is not None})
+
+    def _job_id(self, lease_id: str, generation: int) -> int:
+        """The job that carried the run out, 0 when none did."""
+        paths = self._folders.run(lease_id, generation)
         ended = dict(records.read(paths.exit) or [])
-        sent = submission(paths.job)
-        claimed_by = read_run(paths, 0).claimed_by or int(ended.get("job_id", "0"))
-        job_id = claimed_by or (sent.job_id if sent is not None else 0)
-        if not job_id:
-            return None
-        settings = self._slurm.ask(parse.settings, "scontrol", "show", "config")
-        return account(self._slurm, job_id, with_database="slurmdbd" in settings.get("AccountingStorageType", ""))
+        return int(ended.get("job_id", "0")) or read_run(paths, 0).claimed_by or 0
+
+    def _has_database(self) -> bool:
+        """Asked once: a cluster gets its slurmdbd by a restart of all its daemons."""
+        if self._database is None:
+            settings = self._slurm.ask(parse.settings, "scontrol", "show", "config")
+            self._database = "slurmdbd" in settings.get("AccountingStorageType", "")
+        return self._database
 
     def _here(self, lease_id: str, generation: int) -> RunPaths:
         check_key(lease_id, generation)

@@ -11,7 +11,8 @@ _GRES = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9_]*)(?::(?P<kind>[^:()]+))?:(?P<
 _DURATION = re.compile(r"(?:(?P<days>\d+)-)?(?:(?P<hours>\d+):)?(?P<minutes>\d+):(?P<seconds>\d+)(?:\.\d+)?")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
-SQUEUE_FORMAT = "%A|%T|%k|%K|%r"
+SQUEUE_FORMAT = "%A|%T|%k|%K|%S|%e|%M|%D|%r"
+"""Times as seconds since 1970: ``commands.Slurm`` asks for them so."""
 _STATE = re.compile(r"[A-Z_]+")
 
 
@@ -21,13 +22,18 @@ class Nonsense(Exception):
 
 @dataclass(frozen=True, slots=True)
 class QueuedJob:
-    """One job (or task of an array) as squeue shows it; ``task`` is None outside arrays. ``token`` is its comment."""
+    """One job (or task of an array) as squeue shows it; ``task`` is None outside arrays. ``token`` is its comment.
+    ``started`` and ``ended`` are seconds since 1970, of a job that waits or runs perhaps what Slurm expects."""
 
     job_id: int
     state: str
     token: str
     task: int | None
     reason: str
+    started: int | None = None
+    ended: int | None = None
+    elapsed_seconds: int = 0
+    nodes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +83,14 @@ def queue(output: str) -> list[QueuedJob]:
     """The output of ``squeue --noheader --array --format=SQUEUE_FORMAT``."""
     found = []
     for line in output.splitlines():
-        parts = line.split("|", 4)
-        if len(parts) != 5 or not parts[0].isdigit() or not _STATE.fullmatch(parts[1]):
+        parts = line.split("|", 8)
+        if len(parts) != 9 or not parts[0].isdigit() or not _STATE.fullmatch(parts[1]):
             raise Nonsense(line[:200])
-        task = int(parts[3]) if parts[3].isdigit() else None
-        found.append(QueuedJob(int(parts[0]), parts[1], parts[2], task, parts[4].strip()))
+        task, started, ended, nodes = (int(part) if part.isdigit() else None for part in (*parts[3:6], parts[7]))
+        elapsed = seconds(parts[6]) or 0
+        found.append(
+            QueuedJob(int(parts[0]), parts[1], parts[2], task, parts[8].strip(), started, ended, elapsed, nodes)
+        )
     return found
 
 
@@ -113,6 +122,14 @@ def seconds(text: str) -> int | None:
         return None
     days, hours, minutes, rest = (int(match[name] or 0) for name in ("days", "hours", "minutes", "seconds"))
     return ((days * 24 + hours) * 60 + minutes) * 60 + rest
+
+
+def cpu_milliseconds(text: str) -> int | None:
+    """Of ``TotalCPU``: ``[days-][hours:]minutes:seconds[.thousandths]``; None for what is no time."""
+    whole = seconds(text)
+    if whole is None:
+        return None
+    return whole * 1000 + int(text.strip().partition(".")[2][:3].ljust(3, "0") or 0)
 
 
 def number(text: str) -> int:

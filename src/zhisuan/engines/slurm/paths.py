@@ -4,10 +4,10 @@
 
 - ``shape`` what was asked for, in short · ``plan``, ``stop`` (a request to end, rewritten in place), read by the nodes · ``submit`` what is about to be
   submitted, ``job`` what was, ``exit`` how it ended, ``log``, ``merged``: the agent's
-- ``run.sh``, ``setup.sh``, ``env.<rank>``, ``archive.<n>``: handed to the job's user, nobody else can read them
+- ``run.sh``, ``setup.sh``, ``on_stop.sh``, ``env.<rank>``, ``archive.<n>``: handed to the job's user, nobody else can read them
 - ``flags/`` the job's: ``claim`` (the one Slurm job that carries the run out), ``end`` (the rank that ended first),
   ``done`` (all is over) · ``errors`` what the scripts complain of
-- ``<rank>/``: ``events``, ``started``, ``use``, ``out``, ``progress`` (files the job writes), ``work``, ``artifacts``, ``mount.<n>``
+- ``<rank>/``: ``events``, ``started``, ``use``, ``out``, ``progress``, ``grace`` (files the job writes), ``work``, ``artifacts``, ``checkpoint``, ``mount.<n>``
 
 What the job writes is opened without following links.
 """

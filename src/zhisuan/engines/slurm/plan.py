@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from zhisuan.engines import folders
 from zhisuan.engines.contract import RunSpec
 from zhisuan.engines.local.sandbox.unpack import ArchiveRefused, Budget
-from zhisuan.engines.local.spec_check import ARTIFACTS, WORK, Target, target
+from zhisuan.engines.local.spec_check import ARTIFACTS, CHECKPOINT, WORK, Target, target
 from zhisuan.engines.node_env import node_variables
 from zhisuan.engines.slurm import archives
 from zhisuan.engines.slurm.config import SlurmEngineConfig
 from zhisuan.engines.slurm.owner import Owner
 from zhisuan.engines.slurm.paths import RunPaths
+from zhisuan.engines.vendors import VENDORS, vendor_of
 
 _ETC = (
     "alternatives", "ca-certificates", "crypto-policies", "hosts", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime",
@@ -21,17 +23,6 @@ _ETC = (
 )  # fmt: skip
 """What programs need of a node's /etc; none of it is secret."""
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_VISIBLE = {
-    "ascend": "ASCEND_RT_VISIBLE_DEVICES",
-    "cambricon": "MLU_VISIBLE_DEVICES",
-    "mlu": "MLU_VISIBLE_DEVICES",
-    "hygon": "HIP_VISIBLE_DEVICES",
-    "dcu": "HIP_VISIBLE_DEVICES",
-    "moorethreads": "MUSA_VISIBLE_DEVICES",
-    "mtt": "MUSA_VISIBLE_DEVICES",
-}
-"""Which variable counts the devices a vendor's runtime sees, by how the cluster's name for them begins. Slurm itself sets
-those of NVIDIA, AMD and Intel only; the numbers are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +39,10 @@ class Surroundings:
 
 
 def visible_variables(spec: RunSpec) -> list[str]:
-    vendors = {grant.vendor.rpartition(":")[2].lower() for node in spec.nodes for grant in node.accelerators}
-    return sorted({name for start, name in _VISIBLE.items() if any(vendor.startswith(start) for vendor in vendors)})
+    """Which variables count the devices that the runtimes see; the numbers are those that Slurm itself gives NVIDIA's."""
+    granted = {grant.vendor.partition(":") for node in spec.nodes for grant in node.accelerators}
+    vendors = {vendor_of(kind) or vendor_of(name) for name, _, kind in granted}
+    return sorted({VENDORS[vendor].counted_by for vendor in vendors if vendor} - {""})
 
 
 class Layout:
@@ -59,7 +52,7 @@ class Layout:
         self.spec = spec
         self.around = around
         self.paths = paths
-        self.places = {WORK: "work", ARTIFACTS: "artifacts"}
+        self.places = {WORK: "work", ARTIFACTS: "artifacts", CHECKPOINT: "checkpoint"}
         self.archives: list[tuple[str, Path, Target]] = []
         if spec.workdir_archive is not None:
             self.archives.append(("workdir", spec.workdir_archive, Target(WORK, "")))
@@ -68,12 +61,31 @@ class Layout:
             place = target(mount.target, readable, isolated=around.isolated)
             self.archives.append((f"mount {mount.target}", mount.archive, place))
             self.places.setdefault(place.base, f"mount.{len(self.places)}")
+        if spec.checkpoint_archive is not None:
+            self.archives.append(("checkpoint", spec.checkpoint_archive, Target(CHECKPOINT, "")))
+        self.packed = [(mount, target(mount.target, readable, isolated=around.isolated)) for mount in spec.folders]
+        for _, place in self.packed:
+            self.places.setdefault(place.base, f"mount.{len(self.places)}")
+
+    def _take_folders(self) -> None:
+        """Nodes unpack their own copies: a folder of the agent's host is none of theirs."""
+        copies = {}
+        for index, (mount, place) in enumerate(self.packed):
+            archive = self.paths.folder / f"folder.{index}"
+            folders.pack(mount.path, archive)
+            self.archives.append((f"folder {mount.target}", archive, place))
+            if not mount.read_only:
+                copies[mount.target] = str(self.paths.node(0) / self.places[place.base] / place.below)
+        folders.remember(self.paths.folder, copies)
 
     def build(self) -> None:
         owner = self.around.owner
+        self._take_folders()
         self._hand_over("run.sh", self.spec.run)
         if self.spec.setup is not None:
             self._hand_over("setup.sh", self.spec.setup)
+        if self.spec.on_stop is not None:
+            self._hand_over("on_stop.sh", self.spec.on_stop)
         for rank in range(len(self.spec.nodes)):
             self._hand_over(f"env.{rank}", "".join(f"{k}={v}\0" for k, v in self._environment(rank).items()))
             self._node_folder(rank)
@@ -108,7 +120,7 @@ class Layout:
         for name in self.places.values():
             (folder / name).mkdir(exist_ok=True)
             self.around.owner.give(folder / name, 0o700)
-        for name in ("events", "started", "use", "out", "progress"):
+        for name in ("events", "started", "use", "out", "progress", "grace"):
             self._writable(folder / name)
 
     def _archives(self) -> None:
@@ -122,6 +134,8 @@ class Layout:
             except ArchiveRefused as error:
                 raise ArchiveRefused(f"{name}: {error}") from error
             self.around.owner.give(copy, 0o400)
+        for index in range(len(self.packed)):
+            (self.paths.folder / f"folder.{index}").unlink()
 
     def _environment(self, rank: int) -> dict[str, str]:
         """The node's whole environment: defaults, then the tenant's, then what only the engine knows. Slurm's own
@@ -145,6 +159,7 @@ class Layout:
             "ZHISUAN_CPUS_MILLI": str(spec.cpus_milli),
             "ZHISUAN_MEMORY_MIB": str(spec.memory_mib),
             "ZHISUAN_ARTIFACTS": ARTIFACTS if isolated else f"{own}/artifacts",
+            "ZHISUAN_CHECKPOINT": CHECKPOINT if isolated else f"{own}/checkpoint",
             "ZHISUAN_PROGRESS": "/run/zhisuan/progress" if isolated else f"{own}/progress",
             "CUDA_VISIBLE_DEVICES": "",
             **dict.fromkeys(visible_variables(spec), ""),
@@ -163,7 +178,7 @@ class Layout:
             "cpus": -(-spec.cpus_milli // 1000),
             "memory_bytes": spec.memory_mib << 20,
             "max_seconds": spec.max_seconds or 0,
-            "grace_seconds": config.timeout_grace_seconds,
+            "grace_seconds": config.timeout_grace_seconds if spec.grace_seconds is None else spec.grace_seconds,
             "orphan_seconds": config.orphan_grace_seconds,
             "log_bytes_max": config.log_bytes_max,
             "processes_max": config.pids_max,

@@ -62,7 +62,7 @@ def shape(
         f"--mem={spec.memory_mib}M",
         *gres_words(spec),
         *owner.sbatch_words(),
-        f"--time={time_limit(spec.max_seconds, config.timeout_grace_seconds, longest_seconds)}",
+        f"--time={time_limit(spec.max_seconds, max(config.timeout_grace_seconds, spec.grace_seconds or 0), longest_seconds)}",
     ]
     return (*words, f"--nodelist={','.join(hosts)}") if hosts[0] else tuple(words)
 
@@ -127,7 +127,7 @@ class Submitter:
         tasks: list[int | None] = [None] if len(group) == 1 else [*range(1, len(group) + 1)]
         for one, task in zip(group, tasks, strict=True):
             number = [("task", str(task))] if task is not None else []
-            _write_quickly(one.paths.submit, [("token", token), *number])
+            write_quickly(one.paths.submit, [("token", token), *number])
         if len(group) == 1:
             job_id = self._sbatch(token, [], wanted, group[0].paths.folder, library)
         else:
@@ -169,9 +169,10 @@ class Submitter:
                 batch.rmdir()
 
 
-def _write_quickly(path: str, pairs: records.Pairs) -> None:
-    """Whole or not at all for whoever reads it, also after the agent's death. Should the host itself go down, the run is
-    submitted anew and the claim keeps the two jobs apart: so the many of an array need not wait for the disk."""
+def write_quickly(path: str, pairs: records.Pairs) -> None:
+    """Whole or not at all for whoever reads it, also after the agent's death, without waiting for the disk: for what can be
+    found out again, should the host itself go down. Then a run is looked for in Slurm by its token, or submitted anew, and
+    the claim keeps two jobs apart."""
     making = f"{path}.{os.urandom(6).hex()}.tmp"
     Path(making).write_bytes(records.encode(pairs))
     os.rename(making, path)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from zhisuan.base.clock import Clock
 from zhisuan.engines.contract import ExitReason, Observation, RunPhase
@@ -28,6 +29,12 @@ def milliseconds(at: datetime) -> int:
 
 def _instant(ms: int | str | None) -> datetime | None:
     return None if ms is None else _EPOCH + timedelta(milliseconds=int(ms))
+
+
+def exit_of(paths: RunPaths) -> records.Pairs | None:
+    """How the run ended. A record that a host took down with it half written is none: the end is found out again."""
+    found = records.read(paths.exit)
+    return found if found is not None and "reason" in dict(found) else None
 
 
 def stop_request(paths: RunPaths) -> tuple[int, str] | None:
@@ -60,11 +67,11 @@ class Watch:
 
     def observe(self, lease_id: str, generation: int, paths: RunPaths) -> Observation:
         """Of a run that is here. Writes its end when it has one. Raises EngineUnavailable."""
-        ended = records.read(paths.exit)
+        ended = exit_of(paths)
         if ended is None:
             run = read_run(paths, node_count(paths))
             waits_for = self._settle(paths, run)
-            ended = records.read(paths.exit)
+            ended = exit_of(paths)
             if ended is None:
                 return self._alive(lease_id, generation, paths, run, waits_for)
         known = dict(ended)
@@ -116,7 +123,7 @@ class Watch:
     def _settle(self, paths: RunPaths, run: RunState) -> str | None:
         """Write the end if there is one; else what the run waits for, in words."""
         if run.done_ms is not None and not depends_on_slurm(run):
-            self._write(paths, run, decide(run, None, memory_mib(paths)), run.done_ms)
+            self._write(paths, run, decide(run, None, memory_mib(paths)), run.done_ms, durable=False)
             return None
         sent, job = self.job_of(paths, run)
         if job is not None and job.state not in ENDED:
@@ -191,7 +198,11 @@ class Watch:
         except Refused:
             return
 
-    def _write(self, paths: RunPaths, run: RunState, verdict: Verdict, ended_ms: int) -> None:
+    def _write(
+        self, paths: RunPaths, run: RunState, verdict: Verdict, ended_ms: int, *, durable: bool = True
+    ) -> None:
+        """Not ``durable`` where the nodes' own files say it all and always will: the many ends of short work need not wait
+        for the disk one after the other."""
         began = verdict.reason is not ExitReason.start_failed
         pairs = [
             ("reason", verdict.reason.value),
@@ -206,7 +217,9 @@ class Watch:
             "job_id": run.claimed_by,
         }
         pairs += [(name, str(value)) for name, value in optional.items() if value is not None]
-        records.write_once(paths.exit, pairs)
+        if exit_of(paths) is None:
+            Path(paths.exit).unlink(missing_ok=True)
+        records.write_once(paths.exit, pairs, durable=durable)
         self._doubts.pop(str(paths.folder), None)
 
 

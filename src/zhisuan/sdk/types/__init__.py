@@ -64,6 +64,7 @@ from zhisuan.sdk.types.supply import (
     TokenInfo,
     Use,
 )
+from zhisuan.sdk.types.volumes import DataUse, FolderEntry, UploadState, Volume, VolumeFile, VolumeUse, VolumeVersion
 from zhisuan.sdk.types.work import (
     Artefact,
     Blob,
@@ -84,6 +85,7 @@ from zhisuan.sdk.types.work import (
     Workload,
     WorkloadDetail,
 )
+from zhisuan.sdk.types.workspaces import Workspace, WorkspaceLink
 
 __all__ = [
     "Answer",
@@ -99,6 +101,7 @@ __all__ = [
     "ClassEvidence",
     "Condition",
     "Credential",
+    "DataUse",
     "Deployment",
     "Device",
     "DeviceClass",
@@ -108,6 +111,7 @@ __all__ = [
     "Event",
     "Evidence",
     "Flag",
+    "FolderEntry",
     "FreeQuota",
     "Grant",
     "Health",
@@ -160,10 +164,17 @@ __all__ = [
     "TopUp",
     "Trace",
     "TraceRecord",
+    "UploadState",
     "Use",
+    "Volume",
+    "VolumeFile",
+    "VolumeUse",
+    "VolumeVersion",
     "Wallet",
     "WatchEvent",
     "Why",
     "Workload",
     "WorkloadDetail",
+    "Workspace",
+    "WorkspaceLink",
 ]  # fmt: skip

@@ -112,6 +112,7 @@ class PriceBook(Answer):
     """All public prices of one version; ``device_rates`` is 10⁻⁶ 度 an hour of one whole device, by class."""
 
     on_demand_price_e8_per_du: int
+    spot_price_e8_per_du: int | None = None
     device_rates: dict[str, int] = Field(default_factory=dict)
     cpu_with_accelerator_free: bool = False
     free_quota: FreeQuota | None = None

@@ -209,6 +209,40 @@ class Evidence(Answer):
     factors: tuple[dict[str, Any], ...] = ()
 
 
+class Reconciliation(Answer):
+    """How many closed leases of a site stand how beside the engine's own account; ``none``: the engine gave none."""
+
+    site_id: str
+    tolerance_seconds: int
+    tolerance_per_cent: int
+    agrees: int = 0
+    metered_more: int = 0
+    metered_less: int = 0
+    other_nodes: int = 0
+    waiting: int = 0
+    none: int = 0
+
+
+class EngineAccount(Answer):
+    """What a site's engine says of a lease's run; ``difference_milliseconds`` is metered minus the engine's time of it."""
+
+    lease_id: str
+    org_id: str
+    site_id: str
+    source: str
+    reference: str
+    state: str
+    started_at: AwareDatetime
+    ended_at: AwareDatetime
+    elapsed_milliseconds: int
+    cpu_milliseconds: int | None = None
+    nodes: int | None = None
+    verdict: str | None = None
+    metered_seconds: int | None = None
+    engine_milliseconds: int | None = None
+    difference_milliseconds: int | None = None
+
+
 class SiteEarning(Answer):
     settlement_id: str
     invoice_id: str

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from zhisuan.base.text import Text
 from zhisuan.sdk.types.common import Answer
@@ -10,11 +10,21 @@ from zhisuan.sdk.types.common import Answer
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
 
 
+class Alternative(Answer):
+    cpus_milli: int
+    memory_mib: int
+    accelerators: Any = ()
+
+
 class Resources(Answer):
     cpus_milli: int
     memory_mib: int
     accelerators: Any = ()
     num_nodes: int = 1
+    alternatives: tuple[Alternative, ...] = ()
+    ordered: bool = False
+    where: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
 
 
 class Workload(Answer):
@@ -42,6 +52,11 @@ class Workload(Answer):
     @property
     def ended(self) -> bool:
         return self.state in ENDED
+
+    @property
+    def resting(self) -> bool:
+        """Whether nothing of it runs, nor will unless somebody asks."""
+        return self.ended or self.state == "paused"
 
 
 class Lease(Answer):
@@ -87,6 +102,7 @@ class Candidate(Spot):
     hour_ucny: int | None = None
     rate_udu_per_hour: int | None = None
     carbon_g_per_hour_milli: int | None = None
+    alternative: int = 0
 
 
 class Rejected(Answer):
@@ -118,11 +134,55 @@ class Event(Answer):
     detail: Any = None
 
 
+class Checkpoint(Answer):
+    """The last whole copy of the checkpoint folder; ``new_bytes`` were not in the one before."""
+
+    id: str
+    number: int
+    attempt: int
+    files: int
+    size_bytes: int
+    new_bytes: int
+    at: AwareDatetime
+
+
+class Survival(Answer):
+    """What is left for interruptions; ``pausing``: why it is about to be paused."""
+
+    spot: bool = False
+    restarts_left: int = 0
+    retries_left: int = 0
+    grace_seconds: int = 10
+    stop_at: AwareDatetime | None = None
+    idle_minutes: int | None = None
+    pausing: str | None = None
+
+
+class Uploads(Answer):
+    """What went along with a workload; ``files`` are the targets that are one file."""
+
+    workdir_blob: str | None = None
+    mounts: dict[str, str] = Field(default_factory=dict)
+    files: tuple[str, ...] = ()
+
+
+class Template(Answer):
+    """A workload file to begin with."""
+
+    name: str
+    title: Text
+    about: Text
+    file: str
+
+
 class WorkloadDetail(Workload):
     leases: tuple[Lease, ...] = ()
     placement: Placement | None = None
     events: tuple[Event, ...] = ()
     file: str = ""
+    checkpoint: Checkpoint | None = None
+    survival: Survival | None = None
+    uploads: Uploads = Uploads()
 
 
 class Launched(Answer):
@@ -144,6 +204,7 @@ class Quote(Answer):
     price_e8_per_du: int
     price_book_version: int
     hour_ucny: int
+    hour_ucny_max: int | None = None
     candidates: tuple[Candidate, ...] = ()
     rejected: tuple[Rejected, ...] = ()
     reason: Text | None = None

@@ -13,7 +13,7 @@ from zhisuan.execution import service as execution
 from zhisuan.execution.tables import Lease
 from zhisuan.ledger.books import check_charges, rebuild_balances_check
 from zhisuan.ledger.tables import Charge
-from zhisuan.supply.tables import Site
+from zhisuan.supply.tables import Node, Site
 from zhisuan.testing.city.city import Outcome
 from zhisuan.testing.city.engine import TrueRun
 from zhisuan.usage.service import check_totals
@@ -83,7 +83,7 @@ def _metered(lease: Lease, windows: list[tuple[datetime, datetime]], found: Outc
         problems.append("was metered before it was active")
     if windows and lease.active_to is not None and windows[-1][1] > lease.active_to:
         problems.append("was metered after its end")
-    began = run is not None and run.ended is not None and run.ended > run.first
+    began = run is not None and (found.seconds if run.ended is None else run.ended) > run.first
     if not began and seconds:
         problems.append(f"was metered {seconds} s although nothing of it ran")
     if run is None or run.ended is None or lease.active_from is None or lease.active_to is None or not began:
@@ -93,6 +93,13 @@ def _metered(lease: Lease, windows: list[tuple[datetime, datetime]], found: Outc
     if lease.reason == "lost" or site.clock.was_set or site.shut_out:
         return problems
     true = _whole(site.clock.at(run.first)), _whole(site.clock.at(run.ended))
+    apart = max(map(abs, found.scenario.skews))
+    if apart:
+        # An offer made by a fast server may come from after the work's begin: so much is given away.
+        short = (true[1] - true[0]).total_seconds() - seconds
+        return problems + (
+            [f"was metered {seconds} s, {short} less than it ran"] if not -1 <= short <= apart + 1 else []
+        )
     if (lease.active_from, lease.active_to) != true:
         problems.append(f"was active {lease.active_from} to {lease.active_to}, and ran {true[0]} to {true[1]}")
     if seconds != (true[1] - true[0]).total_seconds():
@@ -146,7 +153,8 @@ def _ended(tx: Tx, workload: Workload | None, found: Outcome) -> list[str]:
         problems.append(f"is {workload.state}")
     if workload.attempts != len(leases) or [x.generation for x in leases] != list(range(1, len(leases) + 1)):
         problems.append(f"has {len(leases)} leases after {workload.attempts} attempts")
-    if workload.attempts > 1 + workload.spec["restarts"]:
+    taken_back = sum(lease.taken_back is not None for lease in leases)
+    if workload.attempts > 1 + workload.spec["restarts"] + taken_back:
         problems.append(f"was tried {workload.attempts} times")
     if workload.state != "cancelled" and workload.reason is None:
         problems.append(f"{workload.state} for no reason given")
@@ -154,7 +162,7 @@ def _ended(tx: Tx, workload: Workload | None, found: Outcome) -> list[str]:
     completed = last is not None and last.reason == "completed"
     if workload.state == "succeeded" and not completed:
         problems.append("succeeded although its last run did not complete")
-    if workload.state == "failed" and completed and leases[-1].reason != "lost":
+    if workload.state == "failed" and workload.kind == "job" and completed and leases[-1].reason != "lost":
         problems.append(f"failed ({workload.reason}) although its last run completed")
     return problems + _output(tx, workload, runs, found)
 
@@ -165,13 +173,54 @@ def _output(tx: Tx, workload: Workload, runs: list[tuple[Lease, TrueRun | None]]
     if any(given_up):
         return []
     true = b"".join(run.log(found.seconds) for _, run in runs if run is not None)
-    got = execution.read_log(tx, workload.id, 0, len(true) + 1000).data
+    got = execution.read_log(tx, found.store, workload.id, 0, len(true) + 1000).data
     return [] if got == true else [f"its output is {len(got)} bytes, and it wrote {len(true)}"]
+
+
+def places(tx: Tx, found: Outcome) -> list[str]:
+    """Work ran on just the hosts that its lease has."""
+    names = {node.id: node.hostname for node in tx.session.scalars(select(Node))}
+    problems = []
+    for lease in tx.session.scalars(select(Lease).order_by(Lease.id)):
+        run = found.runs.get((lease.id, lease.generation))
+        has = tuple(names[i] for i in lease.node_ids)
+        if run is not None and run.hosts != has:
+            problems.append(f"lease {lease.id} ran on {run.hosts} and has {has}")
+    return problems
+
+
+def ready(tx: Tx, runs: dict[tuple[str, int], TrueRun], second: float) -> list[str]:
+    """No service is called ready that never yet answered, and none that has ended."""
+    problems = []
+    for lease in tx.session.scalars(select(Lease).where(Lease.ready.is_(True))):
+        run = runs.get((lease.id, lease.generation))
+        if run is None or run.answers_from > second:
+            problems.append(f"lease {lease.id} is called ready and has never answered")
+        if lease.state == "closed":
+            problems.append(f"lease {lease.id} is closed and called ready")
+    return problems
+
+
+def promises(tx: Tx, found: Outcome) -> list[str]:
+    """What was promised to providers: nothing new in the hours that are theirs; no agent shut out by a new credential."""
+    apart = timedelta(seconds=max(map(abs, found.scenario.skews)))
+    problems = []
+    for site_id, begin, end in found.closed_hours:
+        late = select(Lease.id).where(
+            Lease.site_id == site_id, Lease.offered_at > begin + apart, Lease.offered_at < end - apart
+        )
+        problems += [
+            f"lease {i} was offered while {site_id} was not" for i in tx.session.scalars(late.order_by(Lease.id))
+        ]
+    for site in found.sites.values():
+        if site.revoked and not site.shut_out and "CredentialRevoked" in site.stops:
+            problems.append(f"the credential of {site.name} does not work any more")
+    return problems
 
 
 def all_problems(database: Database, found: Outcome) -> list[str]:
     with database.begin() as tx:
         rules: list[Callable[[], list[str]]] = [
-            lambda: capacity(tx), lambda: books(tx), lambda: metering(tx, found), lambda: bills(tx), lambda: ends(tx, found),
+            lambda: capacity(tx), lambda: books(tx), lambda: metering(tx, found), lambda: bills(tx), lambda: ends(tx, found), lambda: promises(tx, found), lambda: places(tx, found), lambda: ready(tx, found.runs, found.seconds),
         ]  # fmt: skip
         return list(found.broken) + [problem for rule in rules for problem in rule()]

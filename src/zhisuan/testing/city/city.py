@@ -17,20 +17,22 @@ from zhisuan.api.platform import Platform
 from zhisuan.base.ids import TimeOrderedIds
 from zhisuan.base.secrets import digest
 from zhisuan.base.settings import Settings
+from zhisuan.base.store import Store
 from zhisuan.execution.tables import Lease
 from zhisuan.site import agent as agent_module
-from zhisuan.site import control, courier, sync
+from zhisuan.site import control, courier, readiness, sync
 from zhisuan.supply import service as supply
 from zhisuan.supply.inventory import DeviceRecord, EngineRecord, NodeRecord
 from zhisuan.supply.tables import Site as SiteRow
 from zhisuan.testing.city.clock import CityClock, SiteClock
-from zhisuan.testing.city.database import CityDatabase, Fault
+from zhisuan.testing.city.database import CityDatabase, CityStore, Trouble
 from zhisuan.testing.city.engine import SimEngine, TrueRun
+from zhisuan.testing.city.faults import KINDS
 from zhisuan.testing.city.loop import VirtualLoop
 from zhisuan.testing.city.network import Link, Lost, Proxy
-from zhisuan.testing.city.scenario import Event, Happening, Job, Scenario
+from zhisuan.testing.city.scenario import Event, Job, Plot, Scenario
 from zhisuan.testing.city.server import CityServer
-from zhisuan.testing.city.site import Site
+from zhisuan.testing.city.site import CityServices, Site
 
 MEMORY_MIB_PER_CPU = 2048
 SAMPLE_SECONDS = 45.0
@@ -40,6 +42,7 @@ SUPERVISE_SECONDS = 7.0
 PACES = (
     (control, "LIVE_SECONDS", 4.0), (control, "BEGINNING_SECONDS", 1.0), (courier, "LOG_SECONDS", 9.0),
     (sync, "WAIT_SECONDS", 30), (agent_module, "CLUSTER_SECONDS", 7200.0),
+    (readiness, "UNREADY_SECONDS", 5.0), (readiness, "READY_SECONDS", 40.0), (readiness, "DOUBT_SECONDS", 5.0),
 )  # fmt: skip
 
 Step = tuple[str, float, Callable[[Platform], bool]]
@@ -81,12 +84,15 @@ class Outcome:
     sites: dict[str, Site]
     ordered: list[Ordered]
     seconds: float
+    closed_hours: list[tuple[str, datetime, datetime]]
+    store: Store
 
 
 @contextmanager
 def paced() -> Iterator[None]:
     """Loops of the agent that look ten times a second look every few seconds: virtual hours must not take real minutes."""
-    patches = [mock.patch.object(module, name, value) for module, name, value in PACES]
+    patches: list[Any] = [mock.patch.object(module, name, value) for module, name, value in PACES]
+    patches.append(mock.patch.object(agent_module, "Services", CityServices))
     for patch in patches:
         patch.start()
     try:
@@ -112,20 +118,24 @@ class City:
         self.broken: list[str] = []
         self.runs: dict[tuple[str, int], TrueRun] = {}
         self.ordered: list[Ordered] = []
+        self.closed_hours: list[tuple[str, datetime, datetime]] = []
+        self.trouble: set[Trouble] = set()
         self.url = url
         self._inspect = inspect
         self._folder = folder
         self._ids = TimeOrderedIds(self.clock, random.Random(scenario.seed + 1_000_003).getrandbits)
         self.database = CityDatabase("city", url, self.clock, self._ids)
         settings = Settings(data_dir=folder, console=False)
+        self.store = CityStore(settings.artefact_address, self.trouble)
         self.servers = [
             CityServer(
-                n, url=url, clock=self.clock, ids=self._ids, settings=settings, steps=steps, tell=self._notices, say=self.say
+                n, url=url, clock=SiteClock(self.clock, self.loop, timedelta(seconds=skew)), ids=self._ids, settings=settings,
+                steps=steps, tell=self._notices, say=self.say, complain=self.complain, trouble=self.trouble, store=self.store,
             )
-            for n in range(scenario.servers)
+            for n, skew in enumerate(scenario.skews)
         ]  # fmt: skip
         self.proxy = Proxy(self.servers)
-        self.sites = [self._make_site(n, cpus) for n, cpus in enumerate(scenario.site_cpus)]
+        self.sites = [self._make_site(n, plot) for n, plot in enumerate(scenario.sites)]
         self.tenant = self._link("tenant", 0)
         self._work: list[asyncio.Task[None]] = []
         self._always: list[asyncio.Task[None]] = []
@@ -149,11 +159,12 @@ class City:
         link.repeat = self.scenario.repeat
         return link
 
-    def _make_site(self, number: int, cpus: int) -> Site:
+    def _make_site(self, number: int, plot: Plot) -> Site:
         clock = SiteClock(self.clock, self.loop)
         name = f"site {number}"
         engine = SimEngine(
-            f"host{number}", cpus_milli=cpus * 1000, memory_mib=cpus * MEMORY_MIB_PER_CPU, clock=clock, loop=self.loop,
+            [f"host{number}-{n}" for n in range(plot.nodes)], cpus_milli=plot.cpus * 1000,
+            memory_mib=plot.cpus * MEMORY_MIB_PER_CPU, claims_milli=plot.claims * 1000, clock=clock, loop=self.loop,
             orphan_grace=float(self.scenario.orphan_grace), artifacts=self._folder / "none", watch=self._began,
             complain=self.complain,
         )  # fmt: skip
@@ -188,24 +199,37 @@ class City:
             finally:
                 await self._close()
         sites = {site.id: site for site in self.sites}
-        return Outcome(self.scenario, self.story, self.broken, self.runs, sites, self.ordered, self.loop.time())
+        return Outcome(
+            self.scenario,
+            self.story,
+            self.broken,
+            self.runs,
+            sites,
+            self.ordered,
+            self.loop.time(),
+            self.closed_hours,
+            self.store,
+        )
 
     def _open(self, site: Site) -> None:
         credential = f"zsc_{site.name.replace(' ', '_')}_{self.scenario.seed}"
-        node = site.engine.nodes()[0]
-        record = NodeRecord(
-            node.hostname, "cluster", {},
-            (
-                DeviceRecord("cpu", "cpu", "cpu-core", "cluster cores", node.cpus_milli, None, "ok", None),
-                DeviceRecord("memory", "memory", None, "cluster memory", node.memory_mib, None, "ok", None),
-            ),
-        )  # fmt: skip
+        records = [
+            NodeRecord(
+                node.hostname, "cluster", {},
+                (
+                    DeviceRecord("cpu", "cpu", "cpu-core", "cluster cores", node.cpus_milli, None, "ok", None),
+                    DeviceRecord("memory", "memory", None, "cluster memory", node.memory_mib, None, "ok", None),
+                ),
+            )
+            for node in site.engine.nodes()
+        ]  # fmt: skip
+        facts = EngineRecord("local", "simulated", "sandbox", False, {}, (), nodes_max=len(records))
         with self.database.begin("set-up") as tx:
             made = supply.create_site(
                 tx, provider_id=self.people.provider_org, name=site.name, region="CN-AH", pue_milli=1400
             )
             row = supply.join(tx, made.token, digest(credential))
-            supply.take_inventory(tx, row, EngineRecord("local", "simulated", "sandbox", False, {}, ()), [record])
+            supply.take_inventory(tx, row, facts, records)
             supply.change_state(tx, row, "verify")
             supply.change_state(tx, row, "open")
             site.join_as(row.id, credential)
@@ -262,47 +286,18 @@ class City:
             await asyncio.sleep(self.chance.uniform(0.5, 4.0))
 
     async def _befall(self, event: Event) -> None:
-        site = self.sites[event.whom % len(self.sites)]
-        server = self.servers[event.whom % len(self.servers)]
-        self.say(f"*** {event.what.value}: of {event.whom}, {event.value:g}")
-        match event.what:
-            case Happening.agent_killed:
-                site.kill()
-            case Happening.agent_killed_soon:
-                site.kill_at(int(event.value))
-            case Happening.agent_away:
-                site.stays_down = True
-                site.kill()
-                await asyncio.sleep(event.value)
-                site.stays_down = False
-            case Happening.cut:
-                site.link.cut_off()
-                await asyncio.sleep(event.value)
-                site.link.restore()
-            case Happening.host_crash:
-                site.reboot()
-            case Happening.engine_wiped:
-                site.kill()
-                site.engine.wipe()
-            case Happening.starts_refused:
-                site.engine.refuse_starts = int(event.value)
-            case Happening.clock_set:
-                site.clock.set_off_by(timedelta(seconds=event.value))
-            case Happening.disk_full:
-                site.disk_full = True
-                await asyncio.sleep(event.value)
-                site.disk_full = False
-            case Happening.server_killed:
-                server.kill()
-                self._back_at[server.name] = self.loop.time() + event.value
-            case Happening.database_fault:
-                self._database_fault(server, int(event.value))
-            case Happening.two_placers:
-                self._two_placers(server)
-            case Happening.site_closed:
-                self._close_site(site)
-            case Happening.agent_replaced:
-                self._replace_agent(site)
+        self.say(f"*** {event.what}: of {event.whom}, {event.value:g}")
+        await KINDS[event.what].befall(self, event.whom, event.value)
+
+    def site(self, whom: int) -> Site:
+        return self.sites[whom % len(self.sites)]
+
+    def server(self, whom: int) -> CityServer:
+        return self.servers[whom % len(self.servers)]
+
+    def keep_down(self, server: CityServer, seconds: float) -> None:
+        server.kill()
+        self._back_at[server.name] = max(self._back_at.get(server.name, 0.0), self.loop.time() + seconds)
 
     async def _supervise(self) -> None:
         """A server that died is started again a little later."""
@@ -313,18 +308,12 @@ class City:
                     self.say(f"{server.name} is back")
                     server.start()
 
-    def _database_fault(self, server: CityServer, value: int) -> None:
-        if server.up:
-            server.database.arm(value // 3, tuple(Fault)[value % 3], lambda what: self.say(f"{server.name}: {what}"))
-
-    def _two_placers(self, server: CityServer) -> None:
-        """While this server has chosen and not yet taken, the same step runs whole at another one."""
-        if not server.up:
-            return
+    def meddling_placer(self, server: CityServer) -> Callable[[], None]:
+        """The step ``place`` as another server runs it."""
         other = CityDatabase("meddler", self.url, self.clock, self._ids, self._notices)
         here = Platform(
             database=other, settings=server.platform.settings, hub=server.hub, store=server.platform.store,
-            server_url="", gateway_url="",
+            server_url="", gateway_url="", vault=server.platform.vault,
         )  # fmt: skip
         place = next(run for name, _, run in server._steps if name == "place")
 
@@ -335,40 +324,11 @@ class City:
             finally:
                 other.close()
 
-        server.database.before_taking = meddle
-
-    def _close_site(self, site: Site) -> None:
-        """A person closes a site that cannot be heard, or drains one that can."""
-        from zhisuan.execution import service as execution
-
-        with self.database.begin("operator") as tx:
-            row = tx.session.get_one(SiteRow, site.id, with_for_update=True)
-            if row.state == "open":
-                supply.change_state(tx, row, "drain")
-            ttl = timedelta(seconds=90)
-            if not supply.is_reachable(row, tx.now, ttl) or not execution.open_lease_count(tx, row.id):
-                supply.change_state(tx, row, "close")
-                execution.lose_leases(tx, row)
-            site.shut_out = row.state == "closed"
-            self.say(f"{site.name} is {row.state}")
-
-    def _replace_agent(self, site: Site) -> None:
-        """Somebody else gets the site's credential; the agent that had it is shut out, and its provider closes the site."""
-        from zhisuan.execution import service as execution
-
-        with self.database.begin("operator") as tx:
-            row = tx.session.get_one(SiteRow, site.id, with_for_update=True)
-            if row.state in ("draining", "closed"):
-                return
-            supply.join(tx, supply.invite_again(tx, row).token, digest(f"another {site.id}"))
-            supply.change_state(tx, row, "drain")
-            supply.change_state(tx, row, "close")
-            execution.lose_leases(tx, row)
-        site.shut_out = True
-        self.say(f"{site.name}: credential revoked, site closed")
+        return meddle
 
     def _mend(self) -> None:
         self.say("*** everything is mended")
+        self.trouble.clear()
         for site in self.sites:
             site.link.restore()
             site.link.lose_answers = site.link.lose_requests = site.link.repeat = 0
@@ -391,18 +351,19 @@ class City:
                 return
             await asyncio.sleep(15.0)
             for ordered in self.ordered:
-                if ordered.workload_id is not None and self._stranded(ordered.workload_id):
+                if ordered.workload_id is not None and self._stranded(ordered.workload_id, ordered.job.nodes):
                     self.say(f"order {ordered.number} waits without a place and is cancelled")
                     path = f"/workloads/{ordered.workload_id}/cancel"
                     await self._ask("POST", path, f"give-up-{ordered.key}", b"{}", ordered)
         await asyncio.sleep(40.0)
 
-    def _stranded(self, workload_id: str) -> bool:
+    def _stranded(self, workload_id: str, nodes: int) -> bool:
         from zhisuan.workload.tables import Workload
 
         with self.database.begin() as tx:
-            open_sites = tx.session.scalars(select(SiteRow.id).where(SiteRow.state == "open")).all()
-            return not open_sites and tx.session.get_one(Workload, workload_id).state == "pending"
+            open_sites = set(tx.session.scalars(select(SiteRow.id).where(SiteRow.state == "open")))
+            roomy = {s.id for s in self.sites if len(s.engine.hostnames) >= nodes}
+            return not open_sites & roomy and tx.session.get_one(Workload, workload_id).state == "pending"
 
     def _quiet(self) -> bool:
         from zhisuan.workload.service import OPEN_STATES

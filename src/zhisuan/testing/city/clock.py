@@ -22,10 +22,10 @@ class CityClock:
 class SiteClock:
     """A machine's clock: the true time and what it is off by, which changes when somebody sets it."""
 
-    def __init__(self, city: CityClock, loop: VirtualLoop) -> None:
+    def __init__(self, city: CityClock, loop: VirtualLoop, off_by: timedelta = timedelta(0)) -> None:
         self._city = city
         self._loop = loop
-        self._offsets: list[tuple[float, timedelta]] = [(float("-inf"), timedelta(0))]
+        self._offsets: list[tuple[float, timedelta]] = [(float("-inf"), off_by)]
 
     @property
     def was_set(self) -> bool:

@@ -1,19 +1,22 @@
 """The server's database as the city sees it: real transactions, with faults at their ends and their notices told to the city."""
 
-from collections.abc import Callable, Iterator
+import errno
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from typing import Any
 
 import psycopg
 from sqlalchemy import create_engine, event, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from zhisuan.base.clock import Clock
 from zhisuan.base.db import Database, Tx
 from zhisuan.base.ids import Ids
+from zhisuan.base.memory import Memory
+from zhisuan.base.store import Incoming, Store
 
 
 class ServerKilled(BaseException):
@@ -28,12 +31,16 @@ class Fault(StrEnum):
     connection_cut = "database connection cut"
 
 
-@dataclass(frozen=True, slots=True)
-class CityTx(Tx):
-    notices: list[tuple[str, str]] = field(default_factory=list)
+class Trouble(StrEnum):
+    """What the database, or the artefact store beside it, may be in."""
 
-    def notify(self, channel: str, payload: str = "") -> None:
-        self.notices.append((channel, payload))
+    away = "away"
+    disk_full = "its disk full"
+    read_only = "read only"
+    store_full = "its artefact store full"
+
+
+WRITES = ("INSERT", "UPDATE", "DELETE")
 
 
 class _Seat:
@@ -42,7 +49,7 @@ class _Seat:
     def __init__(self) -> None:
         self.url = ""
         self.taken_by: CityDatabase | None = None
-        self.engine = create_engine("postgresql+psycopg://", creator=self._connect, pool_size=2, pool_pre_ping=True)
+        self.engine = create_engine("postgresql+psycopg://", creator=self._connect, pool_size=2)
         event.listen(self.engine, "before_cursor_execute", self._statement)
 
     def _connect(self) -> psycopg.Connection[Any]:
@@ -60,7 +67,8 @@ def _seat(name: str) -> _Seat:
 
 class CityDatabase(Database):
     """``on_commit`` gets the notices of each transaction that has committed. ``arm`` sets a fault for the n-th transaction
-    that writes from now; ``before_taking`` is called once, by the next placement, just before it locks a site."""
+    that writes from now; ``before_taking`` is called once, by the next placement, just before it locks a site. ``trouble`` is
+    the database's, as long as something is in it."""
 
     def __init__(
         self,
@@ -69,13 +77,15 @@ class CityDatabase(Database):
         clock: Clock,
         ids: Ids,
         on_commit: Callable[[list[tuple[str, str]]], None] = lambda _: None,
+        trouble: Set[Trouble] = frozenset(),
     ) -> None:
-        self.url, self.clock, self.ids = url, clock, ids
+        self.url, self.clock, self.ids, self.memory = url, clock, ids, Memory()
         taken = _seat(seat)
         taken.engine.dispose()
         taken.url, taken.taken_by = url, self
         self.engine = taken.engine
         self._on_commit = on_commit
+        self._trouble = trouble
         self._fault: tuple[int, Fault] | None = None
         self._fired: Callable[[str], None] = lambda _: None
         self.before_taking: Callable[[], None] | None = None
@@ -85,15 +95,23 @@ class CityDatabase(Database):
         self._fired = fired
 
     def sees(self, statement: str) -> None:
+        if Trouble.disk_full in self._trouble and statement.startswith(WRITES):
+            raise OperationalError(
+                statement, {}, psycopg.errors.DiskFull("could not extend file: No space left on device")
+            )
         if self.before_taking is not None and "supply_site" in statement and statement.rstrip().endswith("FOR SHARE"):
             meddle, self.before_taking = self.before_taking, None
             meddle()
 
     @contextmanager
     def begin(self, actor: str = "system") -> Iterator[Tx]:
+        if Trouble.away in self._trouble:
+            raise OperationalError("connect", {}, psycopg.OperationalError("connection refused"))
         fault = None
         with Session(self.engine, expire_on_commit=False) as session, session.begin():
-            tx = CityTx(session=session, now=self.clock.now(), ids=self.ids, actor=actor)
+            tx = Tx(session, self.clock.now(), self.ids, actor, self.memory)
+            if Trouble.read_only in self._trouble:
+                session.execute(text("SET TRANSACTION READ ONLY"))
             yield tx
             session.flush()
             fault = self._due(tx)
@@ -105,7 +123,7 @@ class CityDatabase(Database):
         if fault is Fault.killed_after_commit:
             raise ServerKilled(fault)
 
-    def _due(self, tx: CityTx) -> Fault | None:
+    def _due(self, tx: Tx) -> Fault | None:
         if self._fault is None or not tx.notices:
             return None
         left, fault = self._fault
@@ -119,3 +137,16 @@ class CityDatabase(Database):
         pid = session.scalar(text("SELECT pg_backend_pid()"))
         with psycopg.connect(self.url) as connection:
             connection.execute("SELECT pg_terminate_backend(%s, 1000)", (pid,))
+
+
+class CityStore(Store):
+    """The artefact store of all servers."""
+
+    def __init__(self, address: str, trouble: Set[Trouble]) -> None:
+        super().__init__(address)
+        self._trouble = trouble
+
+    def keep(self, incoming: Incoming, sha256: str) -> None:
+        if Trouble.store_full in self._trouble:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        super().keep(incoming, sha256)

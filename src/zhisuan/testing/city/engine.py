@@ -1,13 +1,14 @@
 """The engine of a simulated site, and with it the truth: what really ran, when, on what."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from zhisuan.engines.contract import (
     ClusterNode,
+    EngineAccount,
     EngineReport,
     ExitReason,
     IsolationLevel,
@@ -16,19 +17,21 @@ from zhisuan.engines.contract import (
     RunSpec,
 )
 from zhisuan.engines.errors import RunStillActive, StaleGeneration, StartRefused, UnknownRun
+from zhisuan.engines.own_account import accounts_of_records
 from zhisuan.testing.city.clock import SiteClock
 from zhisuan.testing.city.loop import VirtualLoop
 
 LINE_SECONDS = 10.0
 CPU_MILLI_PER_SECOND = 700
 WORK = re.compile(
-    r"work (?P<seconds>[\d.]+) exit (?P<exit>\d+) setup (?P<setup>[\d.]+) wind_down (?P<wind_down>[\d.]+)"
+    r"work (?P<seconds>[\d.]+) exit (?P<exit>\d+) setup (?P<setup>[\d.]+) wind_down (?P<wind_down>[\d.]+) warm_up (?P<warm_up>[\d.]+)"
 )
 
 
 @dataclass(slots=True)
 class TrueRun:
-    """One run as it really was, in seconds of the loop. ``ended`` is when its last process was gone."""
+    """One run as it really was, in seconds of the loop. ``ended`` is when its last process was gone; ``answers_from`` is when
+    its service first answers. Cores and memory are those of each of its ``hosts``."""
 
     lease_id: str
     generation: int
@@ -40,6 +43,8 @@ class TrueRun:
     natural_end: float
     exit_code: int
     wind_down: float
+    hosts: tuple[str, ...] = ()
+    answers_from: float = float("inf")
     stopped_at: float | None = None
     grace: float = 0.0
     ended: float | None = None
@@ -61,15 +66,17 @@ class TrueRun:
 
 
 class SimEngine:
-    """``keepalive`` not called for ``orphan_grace`` seconds ends the runs. ``watch`` is told of each run that begins, ``complain``
-    of more work at once than the host has room for."""
+    """Hosts that are alike. ``keepalive`` not called for ``orphan_grace`` seconds ends the runs. ``watch`` is told of each run
+    that begins, ``complain`` of more work at once than a host has room for. ``claims_milli`` are the cores of each host as it
+    is announced; where it really has fewer, what does not fit is not started."""
 
     def __init__(
-        self, hostname: str, *, cpus_milli: int, memory_mib: int, clock: SiteClock, loop: VirtualLoop, orphan_grace: float,
+        self, hostnames: Sequence[str], *, cpus_milli: int, memory_mib: int, claims_milli: int, clock: SiteClock, loop: VirtualLoop, orphan_grace: float,
         artifacts: Path, watch: Callable[[TrueRun], None], complain: Callable[[str], None],
     ) -> None:  # fmt: skip
-        self.hostname = hostname
+        self.hostnames = tuple(hostnames)
         self.cpus_milli, self.memory_mib = cpus_milli, memory_mib
+        self.claims_milli = claims_milli
         self._clock, self._loop = clock, loop
         self._orphan_grace = orphan_grace
         self._artifacts = artifacts
@@ -84,10 +91,13 @@ class SimEngine:
 
     def preflight(self) -> EngineReport:
         limits: dict[str, bool | int | None] = {"memory": True, "cpu": True, "pids": True, "cgroup_version": 2}
-        return EngineReport("local", "simulated", IsolationLevel.sandbox, limits, ())
+        return EngineReport("local", "simulated", IsolationLevel.sandbox, limits, (), nodes_max=len(self.hostnames))
 
     def nodes(self) -> tuple[ClusterNode, ...]:
-        return (ClusterNode(self.hostname, self.cpus_milli, self.memory_mib, os="linux", architecture="x86_64"),)
+        return tuple(
+            ClusterNode(name, self.claims_milli, self.memory_mib, os="linux", architecture="x86_64")
+            for name in self.hostnames
+        )
 
     def keepalive(self) -> None:
         self.settle()
@@ -141,11 +151,15 @@ class SimEngine:
         said = WORK.search(spec.run)
         if said is None:
             raise StartRefused(f"the simulated engine does not know {spec.run!r}")
+        hosts = tuple(node.hostname for node in spec.nodes)
+        if self._lacking(spec.cpus_milli, hosts):
+            raise StartRefused(f"{', '.join(hosts)} has fewer cores than this site has announced")
         now = self._loop.time()
         first = now + float(said["setup"])
         run = TrueRun(
             spec.lease_id, spec.generation, spec.env["ZHISUAN_WORKLOAD_ID"], spec.cpus_milli, spec.memory_mib, now, first,
-            first + float(said["seconds"]), int(said["exit"]), float(said["wind_down"]),
+            first + float(said["seconds"]), int(said["exit"]), float(said["wind_down"]), hosts,
+            first + float(said["warm_up"]) if spec.service is not None else float("inf"),
         )  # fmt: skip
         self._held[key] = run
         self.history.append(run)
@@ -156,10 +170,16 @@ class SimEngine:
         self._watch(run)
 
     def _check_room(self) -> None:
-        live = self.live()
-        cpus, memory = sum(r.cpus_milli for r in live), sum(r.memory_mib for r in live)
-        if cpus > self.cpus_milli or memory > self.memory_mib:
-            self._complain(f"{self.hostname} really runs {cpus} milli-cores and {memory} MiB: more than it has")
+        for host in self.hostnames:
+            live = [r for r in self.live() if host in r.hosts]
+            cpus, memory = sum(r.cpus_milli for r in live), sum(r.memory_mib for r in live)
+            if cpus > self.cpus_milli or memory > self.memory_mib:
+                self._complain(f"{host} really runs {cpus} milli-cores and {memory} MiB: more than it has")
+
+    def _lacking(self, cpus_milli: int, hosts: Sequence[str]) -> bool:
+        if self.claims_milli <= self.cpus_milli:
+            return False
+        return any(sum(r.cpus_milli for r in self.live() if h in r.hosts) + cpus_milli > self.cpus_milli for h in hosts)
 
     def live(self) -> list[TrueRun]:
         self.settle()
@@ -206,6 +226,18 @@ class SimEngine:
         self._run(lease_id, generation)
         return self._artifacts
 
+    def accounts(self, runs: Sequence[tuple[str, int]]) -> Mapping[tuple[str, int], EngineAccount]:
+        return accounts_of_records(runs, self.observe, "simulated")
+
+    def checkpoint_dir(self, lease_id: str, generation: int) -> Path:
+        """A simulated run keeps nothing, so there is nothing in it."""
+        self._run(lease_id, generation)
+        return self._artifacts.with_name("checkpoint")
+
+    def folder_dir(self, lease_id: str, generation: int, target: str) -> Path:
+        """The simulated work has no folders."""
+        raise UnknownRun(lease_id, generation)
+
     def service_socket(self, lease_id: str, generation: int) -> Path | None:
         self._run(lease_id, generation)
         return None
@@ -216,6 +248,18 @@ class SimEngine:
         if run is not None and run.ended is None:
             raise RunStillActive(lease_id, generation)
         self._held.pop((lease_id, generation), None)
+
+    def answers(self, lease_id: str, generation: int) -> bool:
+        """What its readiness probe gets."""
+        run = self._held.get((lease_id, generation))
+        return run is not None and run.ended is None and run.answers_from <= self._loop.time()
+
+    def lose_node(self, number: int) -> None:
+        """One host goes down; what had a share there is gone from all its hosts."""
+        host = self.hostnames[number % len(self.hostnames)]
+        for run in self.live():
+            if host in run.hosts:
+                self._end(run, self._loop.time(), ExitReason.lost)
 
     def crash(self) -> None:
         """The host goes down and comes back: what ran is gone, and the engine knows it."""

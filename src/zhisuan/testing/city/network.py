@@ -11,6 +11,7 @@ import aiohttp
 
 from zhisuan.site.client import ServerClient
 from zhisuan.testing.city.server import CityServer, Refusing, Reply
+from zhisuan.testing.city.usage_watch import UsageWatch
 
 
 class Lost(Exception):
@@ -140,9 +141,10 @@ class _Response:
 class _Session:
     """What the agent's client takes for its aiohttp session. ``alive`` raises when the agent has been killed."""
 
-    def __init__(self, link: Link, alive: Callable[[str], None]) -> None:
+    def __init__(self, link: Link, alive: Callable[[str], None], usage: UsageWatch) -> None:
         self._link = link
         self._alive = alive
+        self._usage = usage
 
     @asynccontextmanager
     async def request(
@@ -152,12 +154,16 @@ class _Session:
         body = data if isinstance(data, bytes) else b"".join([part async for part in data]) if data is not None else b""
         where = urlsplit(url).path
         self._alive(f"before {where}")
+        if where.endswith("/usage"):
+            self._usage.sends(body)
         try:
             reply = await self._link.call(method, where, headers, body, params)
         except Lost as error:
             self._alive(f"after {where} failed")
             raise aiohttp.ClientConnectionError(str(error)) from error
         self._alive(f"after {where}")
+        if where.endswith("/usage") and reply.status == 200:
+            self._usage.heard(body, reply.body)
         yield _Response(reply)
 
     async def close(self) -> None:
@@ -167,9 +173,9 @@ class _Session:
 class CityClient(ServerClient):
     """The agent's own client with the city's network below it."""
 
-    def __init__(self, link: Link, alive: Callable[[str], None]) -> None:
+    def __init__(self, link: Link, alive: Callable[[str], None], usage: UsageWatch) -> None:
         super().__init__("http://127.0.0.1")
-        self._city_session = _Session(link, alive)
+        self._city_session = _Session(link, alive, usage)
 
     def _open(self) -> Any:
         return self._city_session

@@ -1,7 +1,7 @@
 """Server processes of the city: the real application, called in place, killed and started again at will."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -12,12 +12,13 @@ from fastapi import FastAPI
 from zhisuan.api import problems
 from zhisuan.api.build import add_routes, new_app
 from zhisuan.api.platform import Platform
+from zhisuan.base.clock import Clock
 from zhisuan.base.ids import Ids
 from zhisuan.base.notify import Hub, Signal
 from zhisuan.base.settings import Settings
 from zhisuan.base.store import Store
-from zhisuan.testing.city.clock import CityClock
-from zhisuan.testing.city.database import CityDatabase, ServerKilled
+from zhisuan.base.vault import Vault
+from zhisuan.testing.city.database import CityDatabase, ServerKilled, Trouble
 
 
 class Refusing(Exception):
@@ -68,12 +69,15 @@ class CityServer:
         number: int,
         *,
         url: str,
-        clock: CityClock,
+        clock: Clock,
         ids: Ids,
         settings: Settings,
         steps: Sequence[tuple[str, float, Callable[[Platform], bool]]],
         tell: Callable[[list[tuple[str, str]]], None],
         say: Callable[[str], None],
+        complain: Callable[[str], None],
+        trouble: Set[Trouble],
+        store: Store,
     ) -> None:
         self.name = f"server {number}"
         self._number = number
@@ -81,6 +85,9 @@ class CityServer:
         self._steps = steps
         self._tell = tell
         self._say = say
+        self._complain = complain
+        self._trouble = trouble
+        self._store = store
         self._tasks: list[asyncio.Task[None]] = []
         self._calls: dict[asyncio.Task[Reply], None] = {}
         self.up = False
@@ -90,10 +97,11 @@ class CityServer:
     def start(self) -> None:
         self.up = True
         self.hub = CityHub()
-        self.database = CityDatabase(self.name, self._url, self._clock, self._ids, self._tell)
+        self.database = CityDatabase(self.name, self._url, self._clock, self._ids, self._tell, self._trouble)
         self.platform = Platform(
-            database=self.database, settings=self._settings, hub=self.hub, store=Store(self._settings.artefact_address),
+            database=self.database, settings=self._settings, hub=self.hub, store=self._store,
             server_url="http://server.test", gateway_url="",
+            vault=Vault.of_installation(self._settings.data_dir, None),
         )  # fmt: skip
         self.app = _application(self._number)
         self.app.state.platform = self.platform
@@ -168,5 +176,7 @@ class CityServer:
             # The application's last handler answers and then raises on, for the log.
             if not status:
                 raise
-            self._say(f"{self.name}: {method} {path} answered {status}: {type(error).__name__}")
+            self._say(f"{self.name}: {method} {path} answered {status}: {error!r:.300}")
+        if status == 500:
+            self._complain(f"{self.name} answered 500 to {method} {path}")
         return Reply(status, bytes(parts))

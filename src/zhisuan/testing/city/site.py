@@ -18,11 +18,21 @@ from zhisuan.site.contact import Contact
 from zhisuan.site.errors import AgentStop, CredentialRevoked
 from zhisuan.site.identity import Identity, keep
 from zhisuan.site.record import Stage
+from zhisuan.site.services import Services
 from zhisuan.testing.city.clock import SiteClock
 from zhisuan.testing.city.engine import SimEngine
 from zhisuan.testing.city.network import CityClient, Link
+from zhisuan.testing.city.usage_watch import UsageWatch
 
 RESTART_SECONDS = 5.0
+
+
+class CityServices(Services):
+    """The agent's services without a gateway: a probe asks the simulated engine at once."""
+
+    async def _probe(self, lease_id: str, generation: int, path: str) -> bool:
+        answers: bool = self._engine.answers(lease_id, generation)  # type: ignore[attr-defined]
+        return answers
 
 
 class AgentKilled(BaseException):
@@ -142,12 +152,19 @@ class Site:
         self._life: _Life | None = None
         self._task: asyncio.Task[None] | None = None
         self._guard: asyncio.Task[None] | None = None
+        self._agent: Agent | None = None
         self._boots = 0
         self._booted_at = 0.0
         self.id = ""
 
     def _since_boot(self) -> float:
         return asyncio.get_running_loop().time() - self._booted_at
+
+    def ask_for_new_credential(self) -> None:
+        """What the signal of the agent does."""
+        rotation = getattr(self._agent, "_rotation", None)
+        if self.running and rotation is not None:
+            rotation._asked.set()
 
     def reboot(self) -> None:
         """The host goes down and comes up: agent and work die together."""
@@ -183,9 +200,11 @@ class Site:
         )  # fmt: skip
         ids = TimeOrderedIds(self.clock, self._chance.getrandbits)
         port: Engine = _Port(self.engine, life)
-        agent = Agent(config, port, self.clock, ids, self._chance.random)
-        agent._client = CityClient(self.link, life.point)
+        agent = self._agent = Agent(config, port, self.clock, ids, self._chance.random)
+        agent._client = CityClient(self.link, life.point, UsageWatch(self.name, self.complain))
         agent._contact = Contact(agent._journal, self.clock, f"boot {self._boots}", self._since_boot)
+        # A killed process loses nothing of what it has handed to the kernel: only a power cut would need the disk.
+        agent._journal._db.execute("PRAGMA synchronous=OFF")
         agent._journal._db = _Db(agent._journal._db, life)  # type: ignore[assignment]
         self._task = asyncio.get_running_loop().create_task(agent.run())
         await asyncio.wait({self._task})

@@ -3,8 +3,10 @@
 It is process 1 of the sandbox's own process namespace: when it ends, for whatever reason, the kernel kills all the
 rest. Without a sandbox (``pid1`` is 0) it answers for its process group only.
 
-Supervisor → here: one pipe; the byte ``T`` means SIGTERM to all, its end means that the supervisor is dead.
-Here → supervisor: one pipe of record lines: ``hello``, ``refused=why``, ``setup``, ``run``, ``exit=phase code signal``.
+Supervisor → here: one pipe; ``T<seconds>`` means SIGTERM to all, with so long a grace, and then the hook; ``G`` that a rank of
+several may begin; its end means that the supervisor is dead.
+Here → supervisor: one pipe of record lines: ``hello``, ``refused=why``, ``ready``, ``setup``, ``run``,
+``exit=phase code signal``.
 """
 
 import os
@@ -31,8 +33,10 @@ class Job:
         self.bash = single["bash"]
         self.run = single["run"]
         self.setup = single.get("setup")
+        self.on_stop = single.get("on_stop")
         self.port = int(single["port"]) if "port" in single else None
         self.pid1 = single["pid1"] == "1"
+        self.waits = "waits" in single
         self.archive_bytes_max = int(single["archive_bytes_max"])
         self.archive_entries_max = int(single["archive_entries_max"])
         self.processes_max = int(single["processes_max"]) if "processes_max" in single else None
@@ -48,6 +52,8 @@ class Init:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.stopping = False
+        self.hook: int | None = None
+        self.may_begin = not job.waits
         self.main: int | None = None
         self.main_status: int | None = None
         self.relay: int | None = None
@@ -59,7 +65,11 @@ class Init:
         _event("hello")
         if self.job.archives and not self._unpack():
             return
+        if self.job.waits:
+            _event("ready")
         self._look(0)
+        while not (self.may_begin or self.stopping):
+            self._look(_TICK_MS)
         if self.job.setup and not self.stopping:
             _event("setup")
             code, signal = self._script(self.job.setup, stop_at_error=True)
@@ -117,11 +127,24 @@ class Init:
         """Wait for the supervisor's word or the main process's end."""
         for fd, _ in self.poll.poll(timeout_ms):
             if fd == CONTROL_FD:
-                if not os.read(CONTROL_FD, 64):
+                said = os.read(CONTROL_FD, 64)
+                if not said:
                     self._signal_all(_SIGKILL)
                     os._exit(0)
-                self.stopping = True
-                self._signal_all(_SIGTERM)
+                self.may_begin = self.may_begin or b"G" in said
+                if b"T" in said:
+                    self.stopping = True
+                    self._signal_all(_SIGTERM)
+                    self._run_hook(said.rpartition(b"T")[2].strip(b"G").decode("ascii", "replace"))
+
+    def _run_hook(self, grace_seconds: str) -> None:
+        """The tenant's own script for a stop, once, beside work that has begun; after SIGTERM, so that it is not hit by it."""
+        if self.job.on_stop is None or self.main is None or self.hook is not None:
+            return
+        env = {**self.job.env, "ZHISUAN_GRACE_SECONDS": grace_seconds}
+        self.hook = os.posix_spawn(
+            self.job.bash, ["bash", self.job.on_stop], env, setsid=True, setsigdef=[_SIGPIPE, _SIGXFSZ]
+        )
 
     def _signal_all(self, signal: int) -> None:
         """To all processes of the sandbox but this one; without a sandbox, to the script's process group."""

@@ -47,6 +47,7 @@ class Supervisor:
         self.cpu_ms = 0
         self.events = b""
         self.state_is_due = False
+        self.waits = False
         self.complaints: set[str] = set()
         self.keepalive_stamp = self._keepalive_stamp()
         self.keepalive_clock = time.monotonic()
@@ -80,6 +81,7 @@ class Supervisor:
             if self.poke_fd in ready:
                 os.read(self.poke_fd, 4096)
                 self._look_for_stop()
+                self._look_for_go()
             if ended in ready:
                 break
             self._act(time.monotonic())
@@ -99,6 +101,7 @@ class Supervisor:
             self.beat_clock = clock
             self._beat()
             self._look_for_stop()
+            self._look_for_go()
             self._look_for_memory()
             self._look_for_agent(clock)
         limit = self.plan.max_seconds
@@ -132,6 +135,10 @@ class Supervisor:
             self.seen.hello = True
         elif name == "refused" and self.started_ms is None:
             self.seen.refused = text[:1000]
+        elif name == "ready" and self.started_ms is None:
+            self.waits = True
+            self._note_state(ready="1")
+            self._look_for_go()
         elif name in ("setup", "run"):
             if self.started_ms is None:
                 self.started_ms = now_ms()
@@ -151,6 +158,12 @@ class Supervisor:
         if stop is not None:
             wanted = dict(stop)
             self._end("cancelled", wanted["message"], int(wanted["grace_seconds"]))
+
+    def _look_for_go(self) -> None:
+        """A rank that waits begins once the word is there; the word is a file, so it is kept while nobody looks."""
+        if self.waits and self.child is not None and self.seen.ending is None and os.path.exists(self.paths.go):
+            self.waits = False
+            self._tell(self.child, b"G")
 
     def _look_for_memory(self) -> None:
         if self.plan.cgroup is not None and self.plan.cgroup.out_of_memory_kills():
@@ -180,7 +193,7 @@ class Supervisor:
             self.seen.ending = (reason, message)
             self.kill_clock = due
             if self.child is not None and grace_seconds > 0:
-                self._tell(self.child, b"T")
+                self._tell(self.child, b"T%d" % grace_seconds)
         elif self.kill_clock is not None:
             self.kill_clock = min(self.kill_clock, due)
 

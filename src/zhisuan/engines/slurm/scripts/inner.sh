@@ -2,11 +2,15 @@
 # The first process inside: unpacks, runs "setup", then "run", passes SIGTERM on, and says on descriptor 3 what happens; that it
 # begins also in the file behind descriptor 6, so that it is known before the first output is.
 # In the sandbox it is process 1: when it ends, the kernel ends all the rest. Without one it answers for a process group.
-#   ISOLATED PROCESSES_MAX PLACE ENV WORK [archive NAME FILE TARGET]... [variable NAME=VALUE]...
+#   ISOLATED PROCESSES_MAX PLACE ENV WORK [on_stop FILE GRACE_FILE] [archive NAME FILE TARGET]... [variable NAME=VALUE]...
 isolated=$1 processes_max=$2 place=$3 env=$4 work=$5
 shift 5
 umask 022
-main='' stopping=0 interrupted=0
+main='' hook='' on_stop='' stopping=0 interrupted=0
+if [[ ${1-} == on_stop ]]; then
+    on_stop=$2 grace_file=$3
+    shift 3
+fi
 # What this shell itself says, of jobs that were killed for example, is not the work's output.
 exec 5>&2 2>/dev/null
 
@@ -26,10 +30,34 @@ pass_on() {
     elif [[ -n $main ]]; then
         kill -TERM -- "-$main"
     fi
+    run_hook
+}
+
+run_hook() { # the tenant's own script for a stop, once, beside work that has begun; after SIGTERM, so that it is not hit by it
+    [[ -n $on_stop && -n $main && -z $hook ]] || return 0
+    (
+        trap - TERM
+        take_environment
+        mapfile -t grace <"$grace_file"
+        export ZHISUAN_GRACE_SECONDS=${grace[0]-0}
+        exec "$BASH" "$on_stop" 2>&5 3>&- 5>&- 6>&-
+    ) &
+    hook=$!
+    ((isolated)) || echo "hook $hook" >&3
+}
+
+take_environment() {
+    while IFS= read -r -d '' pair; do
+        export "$pair"
+    done <"$env"
+    for pair in "${variables[@]}"; do
+        export "$pair"
+    done
+    unset pair variables
 }
 
 others_live() {
-    if ((isolated)); then kill -0 -1; else kill -0 -- "-$main"; fi
+    if ((isolated)); then kill -0 -1; else kill -0 -- "-$main" || { [[ -n $hook ]] && kill -0 "$hook"; }; fi
 }
 
 refuse() {
@@ -52,13 +80,7 @@ script() { # PHASE FILE [OPTION]: status
     echo "$phase $ms" >&3
     (
         trap - TERM
-        while IFS= read -r -d '' pair; do
-            export "$pair"
-        done <"$env"
-        for pair in "${variables[@]}"; do
-            export "$pair"
-        done
-        unset pair variables
+        take_environment
         exec "$BASH" "$@" "$file" 2>&5 3>&- 5>&- 6>&-
     ) &
     main=$!

@@ -5,8 +5,9 @@
 . ./plan
 
 ended_by='' # the reason this node was ended for, the first one stays
-child='' inner='' group='' here='' waiting_to_term=''
+child='' inner='' group='' hook='' here='' waiting_to_term=''
 kill_at=0 started_at=0 said='' events_seen=0
+unbuffered=/usr/libexec/coreutils/libstdbuf.so
 cpu_ms=0 memory_peak=0 sample_at=0 use_at=0
 
 now() { # ms: the wall clock, milliseconds since 1970
@@ -45,8 +46,9 @@ finish() { # REASON GRACE_SECONDS MESSAGE: a later call can only shorten what is
     ended_by=$1
     note "ending $1 $3"
     kill_at=$due
+    echo "$2" >"$mine/grace"
     (($2 > 0)) && terminate
-    [[ $1 == timed_out || $1 == orphaned ]] && first_to_end
+    [[ $1 == timed_out || $1 == orphaned || $1 == out_of_memory ]] && first_to_end
     return 0
 }
 
@@ -63,6 +65,7 @@ kill_all() {
         kill -KILL "${inner:-$child}" 2>/dev/null
     else
         [[ -n $group ]] && kill -KILL -- "-$group" 2>/dev/null
+        [[ -n $hook ]] && kill -KILL -- "-$hook" 2>/dev/null
         kill -KILL "$child" 2>/dev/null
     fi
 }
@@ -102,20 +105,39 @@ look_for_agent() { # elapsed time since the file last changed, by our own clock:
 }
 
 measure() { # what the tree below the sandbox uses now: processor time of the living and of those they waited for; memory
-    local todo=("$child") pid stat kids file ticks=0 pages=0
+    local todo=("$child") pid stat kids file ticks=0 pages=0 seen=()
     while ((${#todo[@]})); do
         pid=${todo[-1]}
         unset 'todo[-1]'
         { read -r stat <"/proc/$pid/stat"; } 2>/dev/null || continue
         stat=(${stat##*) })
         ((ticks += stat[11] + stat[12] + stat[13] + stat[14], pages += stat[21]))
+        seen+=("$pid")
         for file in "/proc/$pid/task/"*/children; do
             { read -r -a kids <"$file"; } 2>/dev/null
             ((${#kids[@]})) && todo+=("${kids[@]}")
         done
     done
     ((ticks * 10 > cpu_ms)) && cpu_ms=$((ticks * 10))
-    ((pages * 4096 > memory_peak)) && memory_peak=$((pages * 4096))
+    local bytes=$((pages * 4096))
+    ((bytes > memory_bytes)) && shared_once "${seen[@]}"
+    ((bytes > memory_peak)) && memory_peak=$bytes
+    # Where Slurm itself holds jobs to their memory, it is quicker than this.
+    if ((bytes > memory_bytes)) && [[ -z $ended_by ]]; then
+        finish out_of_memory 0 "the memory limit of $((memory_bytes >> 20)) MiB was reached; ask for more memory"
+    fi
+    return 0
+}
+
+shared_once() { # bytes: what these processes hold, with what they share counted once
+    local pid line sum=0
+    for pid in "$@"; do
+        mapfile -t line 2>/dev/null </proc/"$pid"/smaps_rollup || continue
+        for line in "${line[@]}"; do
+            [[ $line =~ ^Pss:\ +([0-9]+)\ kB$ ]] && ((sum += BASH_REMATCH[1])) && break
+        done
+    done
+    ((sum)) && bytes=$((sum * 1024))
     return 0
 }
 
@@ -136,6 +158,7 @@ heard() { # one line from inside, believed only as far as it concerns this run
     ((++events_seen > 64)) && return 0
     case $1 in
     'pid '*) group=${1//[^0-9]/} ;;
+    'hook '*) hook=${1//[^0-9]/} ;;
     hello)
         here=1
         ((isolated)) && first_inside
@@ -230,6 +253,7 @@ sandbox() { # command: the words before the first process inside
     command+=(--bind "$mine/progress" /run/zhisuan/progress --ro-bind "$library" /run/zhisuan/lib
         --ro-bind "$folder/env.$rank" /run/zhisuan/env --ro-bind "$folder/run.sh" /run/zhisuan/run.sh)
     [[ -e setup.sh ]] && command+=(--ro-bind "$folder/setup.sh" /run/zhisuan/setup.sh)
+    [[ -e on_stop.sh ]] && command+=(--ro-bind "$folder/on_stop.sh" /run/zhisuan/on_stop.sh --ro-bind "$mine/grace" /run/zhisuan/grace)
     for index in "${!archive_names[@]}"; do
         command+=(--ro-bind "$folder/archive.$index" "/run/zhisuan/archive.$index")
     done
@@ -239,9 +263,10 @@ sandbox() { # command: the words before the first process inside
     command+=(--remount-ro / "$BASH")
 }
 
-inner_arguments() { # words: what inner.sh is told; PLACE is where it finds the run's files
+inner_arguments() { # PLACE WORK ENV_SUFFIX GRACE_FILE; words: what inner.sh is told; PLACE is where it finds the run's files
     local place=$1 work=$2 index name
     words=("$isolated" "$processes_max" "$place" "$place/env$3" "$work")
+    [[ -e on_stop.sh ]] && words+=(on_stop "$place/on_stop.sh" "$4")
     for index in "${!archive_names[@]}"; do
         words+=(archive "${archive_names[index]}" "$place/archive.$index" "${archive_targets[index]/#@/$mine/}")
     done
@@ -260,7 +285,12 @@ launch() { # child, ev: the sandbox, and the pipe of what is said in it, which e
     # Beyond the limit output is read and thrown away, so that it never stops the work.
     exec {output}> >(
         trap '' TERM USR1
-        stdbuf -o0 head -c "$log_bytes_max" >>"$mine/out"
+        # What stdbuf would do, without a process of its own.
+        if [[ -e $unbuffered ]]; then
+            LD_PRELOAD=$unbuffered _STDBUF_O=0 head -c "$log_bytes_max" >>"$mine/out"
+        else
+            stdbuf -o0 head -c "$log_bytes_max" >>"$mine/out"
+        fi
         IFS= read -r -N 1 _ || exit 0
         echo $'\n'"[zhisuan] the log has reached its limit of $log_bytes_max bytes; further output is not kept" >>"$mine/out"
         exec cat >/dev/null
@@ -268,10 +298,10 @@ launch() { # child, ev: the sandbox, and the pipe of what is said in it, which e
     drain=$!
     if ((isolated)); then
         sandbox
-        inner_arguments /run/zhisuan /work ''
+        inner_arguments /run/zhisuan /work '' /run/zhisuan/grace
         exec {ev}< <(exec "${command[@]}" /run/zhisuan/lib/inner.sh "${words[@]}" 3>&1 6>>"$mine/started" >&"$output" 2>&1 {output}>&-)
     else
-        inner_arguments "$folder" "$mine/work" ".$rank"
+        inner_arguments "$folder" "$mine/work" ".$rank" "$mine/grace"
         exec {ev}< <(exec "$BASH" "$library/inner.sh" "${words[@]}" 3>&1 6>>"$mine/started" >&"$output" 2>&1 {output}>&-)
     fi
     child=$!

@@ -1,0 +1,1 @@
+"""Project data: stored content, uploads in parts, volumes and their versions."""

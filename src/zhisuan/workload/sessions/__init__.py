@@ -1,0 +1,1 @@
+"""Programs that run inside workspaces; each is one file of the standard library only."""
