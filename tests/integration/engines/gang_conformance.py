@@ -160,7 +160,7 @@ PY
 
     def test_it_is_completed_only_when_all_are(self, harness: Harness, hostnames: tuple[str, ...]) -> None:
         """A node that ends with 0 first ends nobody else, and leaves the run running."""
-        self.start(harness, hostnames, "[ $rank = 0 ] && { echo done; exit 0; }; echo on; sleep 3; echo late")
+        self.start(harness, hostnames, "[ $rank = 0 ] && { echo done; exit 0; }; echo on; sleep 8; echo late")
         harness.said("[0] done")
         harness.said("[1] on")
         assert harness.engine.observe("lease_a", 1).phase is RunPhase.running

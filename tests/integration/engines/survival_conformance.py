@@ -11,7 +11,7 @@ from engine_conformance import Harness, pack, spec, wait_for
 
 from zhisuan.engines.artifacts import iter_artifacts
 from zhisuan.engines.contract import ExitReason, NodeGrant, RunPhase
-from zhisuan.engines.errors import InvalidSpec, UnknownRun
+from zhisuan.engines.errors import EngineUnavailable, InvalidSpec, UnknownRun
 
 WAIT_FOR_STOP = "trap 'echo told; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
 
@@ -21,9 +21,19 @@ def said(harness: Harness) -> list[str]:
     return sorted(line for line in harness.log().splitlines() if "Terminated" not in line)
 
 
+def _answered(harness: Harness, generation: int) -> Path | None:
+    """None while the hosts of a cluster have not come back to an engine that was opened again."""
+    try:
+        return harness.engine.checkpoint_dir("lease_a", generation)
+    except EngineUnavailable:
+        return None
+
+
 def kept(harness: Harness, generation: int = 1) -> dict[str, bytes]:
     found = {}
-    for one in iter_artifacts(harness.engine.checkpoint_dir("lease_a", generation)):
+    folder = wait_for(lambda: _answered(harness, generation), lambda one: one is not None)
+    assert folder is not None
+    for one in iter_artifacts(folder):
         with one.open() as file:
             found[one.path] = file.read()
     return found

@@ -9,6 +9,7 @@ from gang_conformance import GangConformance
 from hosts_network import can_make_namespaces, networked_site
 from hosts_site import Site, hosts_harness, hosts_site
 from local_engine import needs_bwrap
+from survival_conformance import GangSurvivalConformance, SurvivalConformance
 
 pytestmark = [needs_bwrap, pytest.mark.slow]
 
@@ -26,6 +27,13 @@ class TestHosts(EngineConformance):
             yield harness
 
 
+class TestHostsSurvival(SurvivalConformance):
+    @pytest.fixture
+    def harness(self, site: Site) -> Iterator[Harness]:
+        with hosts_harness(site) as harness:
+            yield harness
+
+
 @pytest.fixture(scope="module")
 def gang_site() -> Iterator[Site]:
     if can_make_namespaces():
@@ -37,6 +45,17 @@ def gang_site() -> Iterator[Site]:
 
 
 class TestHostsGang(GangConformance):
+    @pytest.fixture
+    def harness(self, gang_site: Site) -> Iterator[Harness]:
+        with hosts_harness(gang_site) as harness:
+            yield harness
+
+    @pytest.fixture
+    def hostnames(self) -> tuple[str, ...]:
+        return ("n1", "n2")
+
+
+class TestHostsGangSurvival(GangSurvivalConformance):
     @pytest.fixture
     def harness(self, gang_site: Site) -> Iterator[Harness]:
         with hosts_harness(gang_site) as harness:
