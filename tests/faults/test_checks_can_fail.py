@@ -18,13 +18,13 @@ from zhisuan.base.db import Tx
 from zhisuan.engines.contract import RunSpec
 from zhisuan.execution import service as execution
 from zhisuan.execution import volumes
+from zhisuan.execution.snapshot import SiteRecord
 from zhisuan.execution.tables import Lease, LogPiece
 from zhisuan.ledger import rating
 from zhisuan.site import starter as agent_starter
 from zhisuan.site.journal import Journal
 from zhisuan.site.record import LeaseRecord, Stage
 from zhisuan.site.runspec import run_spec
-from zhisuan.supply import service as supply
 from zhisuan.supply.tables import Site
 from zhisuan.testing.city import Scenario, draw
 from zhisuan.testing.city.city import People
@@ -119,10 +119,8 @@ def keys_are_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_providers_hours_are_not_kept(patch: pytest.MonkeyPatch) -> None:
-    found = supply.offers
-    patch.setattr(
-        supply, "offers", lambda tx, sites: {i: o._replace(offered=True) for i, o in found(tx, sites).items()}
-    )
+    found = SiteRecord.offer
+    patch.setattr(SiteRecord, "offer", lambda self, now: found(self, now)._replace(offered=True))
 
 
 def a_service_is_ready_before_it_answers(patch: pytest.MonkeyPatch) -> None:

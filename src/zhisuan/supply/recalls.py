@@ -9,7 +9,7 @@
 The reconciler takes a recall from 1 to 3 and, at ``until``, to 4 (see ``app.recalls``).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -140,12 +140,6 @@ def recalls_of(tx: Tx, site_ids: Iterable[str]) -> dict[str, SiteRecall]:
     """The live recall of each of these sites that has one."""
     query = select(SiteRecall).where(SiteRecall.site_id.in_(list(site_ids)), SiteRecall.state != "ended")
     return {r.site_id: r for r in tx.session.scalars(query)}
-
-
-def offers(tx: Tx, sites: Sequence[Site]) -> dict[str, Offer]:
-    """What each site offers at this transaction's time, by id: one query for all of them."""
-    recalls = recalls_of(tx, [s.id for s in sites])
-    return {s.id: offer_of(s, recalls.get(s.id), tx.now) for s in sites}
 
 
 def offer_of(site: Site, recall: SiteRecall | None, now: datetime) -> Offer:
