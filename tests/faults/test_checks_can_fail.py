@@ -25,6 +25,7 @@ from zhisuan.site import starter as agent_starter
 from zhisuan.site.journal import Journal
 from zhisuan.site.record import LeaseRecord, Stage
 from zhisuan.site.runspec import run_spec
+from zhisuan.supply import service as supply
 from zhisuan.supply.tables import Site
 from zhisuan.testing.city import Scenario, draw
 from zhisuan.testing.city.city import People
