@@ -101,5 +101,7 @@ def networked_site(names: Sequence[str] = ("n1", "n2"), **changes: Any) -> Itera
         site.await_hosts()
         yield site, network
     finally:
-        end(site)
-        network.clear()
+        try:
+            end(site)
+        finally:
+            network.clear()

@@ -146,8 +146,9 @@ def hosts_site(names: Sequence[str] = ("n1", "n2"), **changes: Any) -> Iterator[
 def end(site: Site) -> None:
     for host in site.hosts.values():
         host.stop()
-        host.clear()
     site.open().close()
+    for host in site.hosts.values():
+        host.clear()
     shutil.rmtree(site.root, ignore_errors=True)
 
 

@@ -35,6 +35,7 @@ from zhisuan.engines.hosts.artefacts import fetch
 from zhisuan.engines.hosts.config import HostsEngineConfig
 from zhisuan.engines.hosts.gang import Gang, Order, read_end, write_order
 from zhisuan.engines.hosts.head import Head, read_order
+from zhisuan.engines.hosts.link import Said
 from zhisuan.engines.hosts.messages import ARTIFACTS, CHECKPOINT, FOLDER
 from zhisuan.engines.hosts.ordering import make_order, with_folders
 from zhisuan.engines.hosts.paths import RunPaths
@@ -274,7 +275,7 @@ class HostsEngine:
         return paths.copy(number)
 
     def _bring(self, paths: RunPaths, order: Order, what: str, target: Path) -> bool:
-        """A folder of rank 0 to ``target``; False where its host has been away for too long, or knows nothing of it."""
+        """A folder of rank 0 to ``target``, nothing where its host never had the run; False where it has been away for too long."""
         host = order.hosts[0]
         given = {"lease_id": order.spec.lease_id, "generation": order.spec.generation, "what": what}
         head = self._head()
@@ -284,8 +285,9 @@ class HostsEngine:
         with locked(paths.folder / "fetching"):
             try:
                 fetch(lambda name, more: head.call(host, name, {**given, **more}), target, paths.folder / "part")
-            except UnknownRun:
-                return False
+            except Said as error:
+                if error.said_code != UnknownRun.code:
+                    raise
         return True
 
     def accounts(self, runs: Sequence[Key]) -> Mapping[Key, EngineAccount]:
