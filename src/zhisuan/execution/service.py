@@ -142,8 +142,10 @@ def _apply(tx: Tx, lease: Lease, workload: Workload, report: LeaseReport) -> Non
 
 
 def _activate(tx: Tx, lease: Lease, workload: Workload, started_at: datetime) -> None:
-    """The metered time begins; it cannot begin before the lease was offered."""
-    lease.active_from = max(whole_second(started_at), whole_second(lease.offered_at))
+    """The metered time begins. It cannot begin before the lease was offered, but for clocks that differ a little: what a site
+    counted from before that would be lost with its whole first minute."""
+    before = lease.offered_at - started_at > CLOCK_SKEW
+    lease.active_from = whole_second(lease.offered_at if before else started_at)
     if lease.state == "accepted":
         lease.state = "active"
     workload.progress_message = None

@@ -202,7 +202,7 @@ def test_the_agents_environment_does_not_leak(harness: Harness, monkeypatch: pyt
     names = {line.split("=")[0] for line in said.splitlines()}
     assert names <= {
         "MINE", "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TMPDIR", "PYTHONUNBUFFERED", "OMP_NUM_THREADS", "PWD",
-        "SHLVL", "_", "ZHISUAN_LEASE_ID", "ZHISUAN_GENERATION", "ZHISUAN_CPUS_MILLI", "ZHISUAN_MEMORY_MIB", "ZHISUAN_ARTIFACTS",
+        "SHLVL", "_", "ZHISUAN_LEASE_ID", "ZHISUAN_GENERATION", "ZHISUAN_CPUS_MILLI", "ZHISUAN_MEMORY_MIB", "ZHISUAN_ARTIFACTS", "ZHISUAN_CHECKPOINT",
         "ZHISUAN_PROGRESS", "OLDPWD", "LC_CTYPE", *node_variables(spec("true"), 0, ["127.0.0.1"]),
         *(name for vendor in accelerators._VENDORS.values() for name in vendor.seen),
     }  # fmt: skip
