@@ -38,7 +38,7 @@ class Incoming:
         self.size_bytes = 0
 
     def write(self, data: bytes) -> None:
-        """Raises ``TooLarge`` as soon as the limit is passed, ``Unavailable`` where the disk takes no more."""
+        """Raises ``TooLarge`` as soon as the limit is passed, ``OSError`` where the disk is full."""
         self.size_bytes += len(data)
         if self.size_bytes > self._bytes_max:
             raise TooLarge(
@@ -46,17 +46,13 @@ class Incoming:
                 Text("Send less, or ask the operator for a higher limit.", "请减小文件，或请运营方提高上限。"),
             )
         self._hash.update(data)
-        try:
+        with _reaching():
             self._file.write(data)
-        except OSError as error:
-            raise _away(error) from error
 
     def finish(self, expected_sha256: str | None) -> str:
         """The digest of what came. Raises ``InvalidInput`` where it is not the one announced."""
-        try:
+        with _reaching():
             self._file.close()
-        except OSError as error:
-            raise _away(error) from error
         digest = self._hash.hexdigest()
         if expected_sha256 is not None and expected_sha256.lower() != digest:
             raise InvalidInput(

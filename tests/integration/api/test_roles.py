@@ -25,6 +25,7 @@ MATRIX: dict[str, set[str]] = {
     "POST /sites/{site_id}/close": {"operator", "provider"},
     "POST /sites/{site_id}/pricing": {"operator"},
     "GET /sites/{site_id}/evidence": {"operator", "provider"}, "GET /sites/{site_id}/earnings": {"operator", "provider"},
+    "GET /sites/{site_id}/links": {"operator", "provider"},
     "GET /sites/{site_id}/reconciliation": {"operator", "provider"}, "GET /engine-accounts": {"operator"},
     "GET /sites/{site_id}/conditions": {"operator", "provider"}, "GET /sites/{site_id}/join-tokens": {"operator", "provider"},
     "POST /sites/{site_id}/revoke": {"operator", "provider"}, "POST /sites/{site_id}/offer-again": {"operator", "provider"},
