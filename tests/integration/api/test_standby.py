@@ -32,7 +32,7 @@ def test_a_lost_site_keeps_the_work_for_its_term_and_the_standby_has_it_after(wo
     while silent <= TERM + MARGIN:
         for other in (first, second):
             other.sync()
-        world.reconcile("silences", "lose", "place", "standby")
+        world.reconcile("heard", "silences", "lose", "place", "standby")
         leases = sites_now(owner, workload_id)
         if leases[0][1] == "closed":
             break

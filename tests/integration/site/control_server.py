@@ -15,6 +15,7 @@ from aiohttp import web
 
 from zhisuan.base.secrets import digest
 from zhisuan.wire.common import Accepted
+from zhisuan.wire.data import UploadAnswer, UploadRequest
 from zhisuan.wire.site import (
     AccountBatch,
     AccountReport,
@@ -73,6 +74,7 @@ class ControlServer:
         self.gateway_url: str | None = None
         self._offered: dict[Key, LeaseOffer] = {}
         self._version = 0
+        self._parts: dict[str, bytearray] = {}
         self._last: dict[str, int] = {}
         self._loop = asyncio.new_event_loop()
         self._changed = asyncio.Event()
@@ -153,6 +155,8 @@ class ControlServer:
                 web.post("/wire/v1/accounts", self._accounts),
                 web.post("/wire/v1/logs", self._logs),
                 web.put("/wire/v1/artefacts/{lease_id}/{generation}", self._artefact),
+                web.post("/wire/v1/uploads", self._upload),
+                web.put("/wire/v1/uploads/{lease_id}/{generation}/{upload_id}", self._part),
                 web.get("/wire/v1/blobs/{blob_id}", self._blob),
                 web.get("/wire/v1/secrets/{lease_id}/{generation}", self._secrets),
             ]
@@ -296,6 +300,31 @@ class ControlServer:
         if self.seen.artefacts[key].setdefault(path, body) != body:
             self.seen.violations.append(f"artefact {path} changed")
         return answered(ArtefactAnswer(path=path, size_bytes=len(body), sha256=sha256))
+
+    async def _upload(self, request: web.Request) -> web.Response:
+        """A big file comes in parts; the answer says how much of it is here."""
+        asked = UploadRequest.model_validate_json(await request.read())
+        self._parts.setdefault(asked.sha256, bytearray())
+        return self._standing(asked.sha256, asked.lease_id, asked.generation, asked.artefact or "")
+
+    async def _part(self, request: web.Request) -> web.Response:
+        sha256 = request.match_info["upload_id"]
+        data = await request.read()
+        here = self._parts[sha256]
+        if int(request.query["offset"]) == len(here):
+            here += data
+        key = request.match_info["lease_id"], int(request.match_info["generation"])
+        return self._standing(sha256, *key, request.query["artefact"])
+
+    def _standing(self, sha256: str, lease_id: str, generation: int, path: str) -> web.Response:
+        body = bytes(self._parts[sha256])
+        if hashlib.sha256(body).hexdigest() != sha256:
+            return answered(UploadAnswer(upload_id=sha256, offset=len(body), complete=False))
+        key = (lease_id, generation)
+        self.seen.uploads.append((key, path))
+        if self.seen.artefacts[key].setdefault(path, body) != body:
+            self.seen.violations.append(f"artefact {path} changed")
+        return answered(UploadAnswer(upload_id=None, offset=len(body), complete=True))
 
     async def _blob(self, request: web.Request) -> web.Response:
         blob_id = request.match_info["blob_id"]

@@ -84,13 +84,13 @@ def test_kill_the_agent_just_after_each_thing_it_says(server: ControlServer, age
 
 
 def test_kill_the_agent_in_the_middle_of_an_upload(server: ControlServer, agents: AgentFactory) -> None:
-    """Its head has come and not its body: half a file counts as none, and the whole one is sent again."""
+    """The head of a part has come and not its body: half a part counts as none, and it is sent again."""
     agent = agents()
     kills: list[str] = []
 
     def during(request: web.Request) -> web.StreamResponse | None:
         if request.method == "PUT" and len(kills) < 2:
-            kills.append(request.query["path"])
+            kills.append(request.query["artefact"])
             agent.kill()
         return None
 
