@@ -5,7 +5,6 @@ import asyncio
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import which
@@ -62,14 +61,14 @@ def test_a_shell_in_this_terminal(tenant: Tenant) -> None:
     ident = tenant.start("shell", "0.5")
     shell = tenant.spawn("workspace", "shell", ident)
     shell.expect(r"\$ ")
-    shell.send("stty size; echo 你好 $((40+2)); pwd\r")
-    for seen in ("30 100", "你好 42", "/work"):
+    shell.send("until stty size | grep '30 100'; do sleep 0.1; done; echo 你好 $((40+2)); pwd\r")
+    for seen in ("30 100", "\r30 100", "你好 42", "/work"):
         shell.expect(seen)
     shell.setwinsize(33, 111)
-    shell.send("sleep 0.5; stty size\r")
+    shell.send("until stty size | grep '33 1''11'; do sleep 0.1; done\r")
     shell.expect("33 111")
-    shell.send("sleep 100\r")
-    time.sleep(0.5)
+    shell.send("sh -c 'echo sleep''ing; exec sleep 100'\r")
+    shell.expect("sleeping")
     shell.send("\x03")
     shell.send("echo st=$?\r")
     shell.expect("st=130")
@@ -158,8 +157,10 @@ def test_jupyterlab_in_a_browser(tenant: Tenant, tmp_path: Path) -> None:
         page.on("response", lambda r: wrong.append(f"{r.status} {r.url}") if r.status >= 400 else None)
         page.goto(link)
         page.locator(".jp-LauncherCard[data-category='Notebook']").first.click()
+        page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").first.wait_for()
+        page.wait_for_timeout(3000)  # while the page still moves the focus about, keys are commands of the notebook
         page.locator(".jp-Notebook .cm-content").first.click()
-        page.keyboard.type("import os\nprint('answer', 6 * 7, os.getcwd(), 'TOKEN' in str(list(os.environ)))")
+        page.keyboard.type("import os; print('answer', 6 * 7, os.getcwd(), 'TOKEN' in str(list(os.environ)))")
         page.keyboard.press("Shift+Enter")
         page.locator(".jp-OutputArea-output", has_text="answer 42 /work").first.wait_for()
         page.screenshot(path=str(tmp_path / "lab.png"))

@@ -77,6 +77,7 @@ class FailoverProxy:
         self._ports = tuple(ports)
         self._turn = 0
         self._open: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self.port = free_port()
 
@@ -91,15 +92,22 @@ class FailoverProxy:
     async def __aexit__(self, *_: object) -> None:
         if self._server is not None:
             self._server.close()
-        for task in self._open:
-            task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
+        while self._open:
+            for task in self._open:
+                task.cancel()
+            await asyncio.wait(self._open)
+        for writer in tuple(self._writers):
+            await _shut(writer)
+        if self._server is not None:
+            await self._server.wait_closed()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self._open.add(task)
-            task.add_done_callback(self._open.discard)
+    def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        task = asyncio.create_task(self._hand_on(reader, writer))
+        self._open.add(task)
+        task.add_done_callback(self._open.discard)
+
+    async def _hand_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._turn += 1
         try:
             for n in range(len(self._ports)):
@@ -111,6 +119,7 @@ class FailoverProxy:
                 return
         finally:
             await _shut(writer)
+            self._writers.discard(writer)
 
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -122,6 +131,7 @@ async def _join(here: Streams, there: Streams) -> None:
     try:
         await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        there[1].close()
         for pump in pumps:
             pump.cancel()
         await asyncio.gather(*pumps, return_exceptions=True)

@@ -42,15 +42,18 @@ def test_kill_the_agent_again_and_again(server: ControlServer, agents: AgentFact
     keys: list[Key] = [(f"lea_{seed}{letter}", 1) for letter in "abc"]
     waiting = [offer(key[0], SCRIPT) for key in keys]
     server.wait("inventory", lambda seen: seen.inventories)
+    told = 0
     for number in range(14):
         if waiting and number % 2 == 0:
             server.offer(waiting.pop())
         # Some die before they have read their journal, some in the middle of a start, some while they deliver.
         time.sleep(chance.choice([0.0, 0.02, 0.3, 0.6, 0.65, 0.7, 0.8, 1.2]))
         agent.kill()
+        told = len(server.seen.inventories)
         agent.start()
     for key in keys:
         assert_whole(server, key)
+    server.wait("the last start", lambda seen: len(seen.inventories) > told)
     assert agent.stop() == 0
     print("seed", seed, "windows replayed", server.seen.replayed_windows, "uploads", len(server.seen.uploads))
 
