@@ -5,6 +5,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
+CLOCK_SKEW = timedelta(seconds=5)  # by which the clocks of two machines may differ without a word
 
 
 class Clock(Protocol):

@@ -11,7 +11,7 @@ from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from zhisuan.base.db import Tx
-from zhisuan.base.errors import NotFound, TooLarge, Unavailable
+from zhisuan.base.errors import TooLarge, Unavailable
 from zhisuan.base.store import Store
 from zhisuan.base.text import Text
 from zhisuan.data.tables import Content, Doomed, Quota
@@ -104,13 +104,6 @@ def held(tx: Tx, org_id: str, digests: Sequence[str]) -> dict[str, int]:
     touch(tx, org_id, digests)
     rows = select(Content.sha256, Content.size_bytes).where(Content.org_id == org_id, Content.sha256.in_(digests))
     return {str(sha256): int(size) for sha256, size in tx.session.execute(rows)}
-
-
-def require_own(tx: Tx, org_id: str, sha256: str) -> Content:
-    found = tx.session.get(Content, (org_id, sha256))
-    if found is None:
-        raise NotFound.of(Text("content", "内容"), sha256)
-    return found
 
 
 def let_go(tx: Tx, rows: Sequence[Content]) -> None:

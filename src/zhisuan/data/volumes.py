@@ -1,6 +1,6 @@
 """Volumes and their versions. Each function is one use case inside the caller's transaction."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Select, func, insert, select
@@ -229,14 +229,3 @@ def note_use(tx: Tx, workload_id: str, target: str, volume: Volume, version: Vol
     tx.session.add(
         VolumeUse(workload_id=workload_id, target=target, volume_id=volume.id, version_id=version.id, mode=mode)
     )
-
-
-def uses_of_workload(tx: Tx, workload_id: str) -> Iterator[tuple[VolumeUse, Volume, VolumeVersion]]:
-    rows = tx.session.execute(
-        select(VolumeUse, Volume, VolumeVersion)
-        .join(Volume, Volume.id == VolumeUse.volume_id)
-        .join(VolumeVersion, VolumeVersion.id == VolumeUse.version_id)
-        .where(VolumeUse.workload_id == workload_id)
-        .order_by(VolumeUse.target)
-    )
-    yield from (row.tuple() for row in rows)

@@ -128,16 +128,6 @@ def add_blob(tx: Tx, lease: Lease, sha256: str, size_bytes: int) -> None:
     )
 
 
-def checkpoints_of(tx: Tx, workload_id: str, limit: int = 20) -> Sequence[Checkpoint]:
-    """The last checkpoints of a workload, newest first."""
-    return tx.session.scalars(
-        select(Checkpoint)
-        .where(Checkpoint.workload_id == workload_id)
-        .order_by(Checkpoint.number.desc())
-        .limit(limit)
-    ).all()
-
-
 def offered_to(tx: Tx, site_id: str, checkpoint_id: str) -> Checkpoint | None:
     """A checkpoint that an open lease of this site begins from."""
     found = tx.session.get(Checkpoint, checkpoint_id)

@@ -3,11 +3,11 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import func, select
 
-from zhisuan.base.clock import whole_second
+from zhisuan.base.clock import CLOCK_SKEW, whole_second
 from zhisuan.base.db import Tx
 from zhisuan.base.errors import Conflict
 from zhisuan.base.store import Store
@@ -24,7 +24,6 @@ from zhisuan.workload.tables import Workload
 
 ROUTES_CHANNEL = "zs_routes"
 PROGRESS_LENGTH_MAX = 300
-CLOCK_SKEW = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from zhisuan.base.clock import CLOCK_SKEW
 from zhisuan.wire.gateway import TokenUsage
 from zhisuan.wire.site import UsageWindow
 
 SECONDS_PER_HOUR = 3600
 SECONDS_PER_MINUTE = 60
-CLOCK_SKEW = timedelta(seconds=5)
 CLOCK_AHEAD_WAITED_FOR = timedelta(hours=1)
 AGE_MAX = timedelta(days=90)
 TEXT_LENGTH_MAX = 300

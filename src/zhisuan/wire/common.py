@@ -1,6 +1,6 @@
 """The form of every message."""
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 
 class Message(BaseModel):
@@ -24,7 +24,3 @@ class Accepted(Message):
     duplicate: int = 0
     refused: tuple[str, ...] = ()
     retry: tuple[str, ...] = ()
-
-
-class Instant(Message):
-    at: AwareDatetime

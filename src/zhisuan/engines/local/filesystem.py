@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from zhisuan.engines.local.records import Pairs
-from zhisuan.engines.local.spec_check import ARTIFACTS, WORK
+from zhisuan.engines.local.spec_check import WORK
 
 LIBRARY = "/run/zhisuan/lib"
 JOB = "/run/zhisuan/job"
@@ -119,7 +119,3 @@ def bwrap_arguments(layout: Layout, sources: Sources) -> Pairs:
     for inside, name in data.items():
         pairs += [("bwrap", "--ro-bind-data"), ("bwrap_data", name), ("bwrap", inside)]
     return [*pairs, ("bwrap", "--remount-ro"), ("bwrap", "/")]
-
-
-def writable_places(work: str, artifacts: str, progress: str) -> dict[str, str]:
-    return {WORK: work, ARTIFACTS: artifacts, PROGRESS: progress}
