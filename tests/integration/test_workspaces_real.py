@@ -42,7 +42,8 @@ class Tenant:
         return str(self.platform.call("GET", "/workspaces", self.key)["items"][0]["id"])
 
     def spawn(self, *words: str) -> Any:
-        return pexpect.spawn(COMMAND[0], [*COMMAND[1:], *words], env=self.environment, encoding="utf-8", timeout=60, dimensions=(30, 100))  # fmt: skip
+        environment = {**self.environment, "LINES": "20", "COLUMNS": "70"}  # of another window: the terminal knows better
+        return pexpect.spawn(COMMAND[0], [*COMMAND[1:], *words], env=environment, encoding="utf-8", timeout=60, dimensions=(30, 100))  # fmt: skip
 
 
 @pytest.fixture(scope="module")

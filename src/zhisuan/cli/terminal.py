@@ -8,7 +8,6 @@ import asyncio
 import codecs
 import contextlib
 import os
-import shutil
 import signal
 import sys
 import termios
@@ -57,11 +56,11 @@ def join(url: str, key: str, name: str) -> int | None:
 async def _join(url: str, key: str, name: str) -> int | None:
     terminal = Terminal(url, key, name, _show, _tell())
     with _raw() as raw:
-        _resize(terminal)
-        running = asyncio.create_task(terminal.run())
         loop = asyncio.get_running_loop()
         if raw:
             loop.add_signal_handler(signal.SIGWINCH, _resize, terminal)
+        _resize(terminal)
+        running = asyncio.create_task(terminal.run())
         left = asyncio.Event()
         if raw:
             loop.add_reader(sys.stdin.fileno(), _read, terminal, Leaving(), left)
@@ -102,8 +101,11 @@ def _tell() -> Callable[[bool], None]:
 
 
 def _resize(terminal: Terminal) -> None:
-    size = shutil.get_terminal_size((80, 24))
-    terminal.resize(size.lines, size.columns)
+    """The size as the terminal itself says it: what LINES and COLUMNS say stays as it was when the window changes."""
+    with contextlib.suppress(OSError):  # not a terminal: the size it has stays
+        size = os.get_terminal_size(sys.stdout.fileno())
+        if size.lines and size.columns:
+            terminal.resize(size.lines, size.columns)
 
 
 _decoder = codecs.getincrementaldecoder("utf-8")("replace")
