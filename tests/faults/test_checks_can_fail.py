@@ -70,7 +70,7 @@ def with_new_credential_and_lost_answers(drawn: Scenario) -> bool:
 
 
 def devices_are_never_given_back(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(execution, "release_devices", lambda tx, lease: None)
+    patch.setattr(execution, "release_devices", lambda tx, lease_ids: None)
 
 
 def windows_are_lost(patch: pytest.MonkeyPatch) -> None:

@@ -1,16 +1,16 @@
 """Turning a plan into a lease: devices are locked, counted again, and taken in the transaction that makes the lease."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import select, text
 
 from zhisuan.base.db import Tx
 from zhisuan.execution.checkpoints import current
 from zhisuan.execution.tables import Allocation, Checkpoint, Lease, PlacementRecord
 from zhisuan.placement.types import Candidate, Plan
-from zhisuan.supply.tables import Device, Site
+from zhisuan.supply.tables import Site
 from zhisuan.workload import service as workloads
 from zhisuan.workload import workspace
 from zhisuan.workload.reading.mounts import folder_of
@@ -181,22 +181,19 @@ def _granted(candidate: Candidate) -> dict[str, str]:
     return {"ZHISUAN_CPUS": f"{cores / 1000:g}", **({"ZHISUAN_ACCELERATOR": ",".join(cards)} if cards else {})}
 
 
-def release_devices(tx: Tx, lease: Lease) -> None:
-    """Give back what a lease holds; a second call finds nothing to give back. A device that has shrunk under its leases
-    (see ``supply.take_inventory``) shrinks on."""
-    held = tx.session.scalars(
-        select(Allocation)
-        .where(Allocation.lease_id == lease.id, Allocation.released_at.is_(None))
-        .order_by(Allocation.device_id)
-        .with_for_update()
-    ).all()
-    for allocation in held:
-        allocation.released_at = tx.now
-        tx.session.execute(
-            update(Device)
-            .where(Device.id == allocation.device_id)
-            .values(
-                allocated=Device.allocated - allocation.amount,
-                capacity=func.greatest(Device.reported_capacity, Device.allocated - allocation.amount),
-            )
-        )
+_RELEASE = text(
+    """WITH given AS (UPDATE execution_allocation SET released_at = :now
+         WHERE lease_id = ANY(CAST(:leases AS text[])) AND released_at IS NULL RETURNING device_id, amount),
+       sums AS (SELECT device_id, CAST(sum(amount) AS bigint) AS amount FROM given GROUP BY device_id),
+       held AS (SELECT device.id, sums.amount FROM supply_device AS device JOIN sums ON sums.device_id = device.id
+                ORDER BY device.id FOR NO KEY UPDATE OF device)
+       UPDATE supply_device SET allocated = allocated - held.amount,
+         capacity = greatest(reported_capacity, allocated - held.amount) FROM held WHERE supply_device.id = held.id"""
+)
+
+
+def release_devices(tx: Tx, lease_ids: Sequence[str]) -> None:
+    """Give back what leases, locked by the caller, hold; a second call finds nothing to give back. A device that has shrunk under
+    its leases (see ``supply.take_inventory``) shrinks on."""
+    if lease_ids:
+        tx.session.execute(_RELEASE, {"now": tx.now, "leases": list(lease_ids)})

@@ -1,11 +1,11 @@
 """Leases as agents report them, and what the agents should hold. Each function runs in the caller's transaction."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import defer
 
 from zhisuan.base.clock import CLOCK_SKEW, whole_second
 from zhisuan.base.db import Tx
@@ -17,7 +17,7 @@ from zhisuan.execution.placing import SITE_CHANNEL, release_devices
 from zhisuan.execution.rules import End, Wishes, end_of
 from zhisuan.execution.tables import Artefact, Lease, LogPiece
 from zhisuan.supply.tables import Site
-from zhisuan.wire.site import LeaseOffer, LeasePhase, LeaseReport
+from zhisuan.wire.site import LeasePhase, LeaseReport
 from zhisuan.workload import service as workloads
 from zhisuan.workload.spec import WorkloadSpec
 from zhisuan.workload.tables import Workload
@@ -27,20 +27,15 @@ PROGRESS_LENGTH_MAX = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Desired:
-    """All leases a site should hold, and a version that changes exactly when they do."""
+class _Standing:
+    """What is known of a lease, as far as a report of it may change it."""
 
-    version: str
-    offers: tuple[LeaseOffer, ...]
-
-
-def desired_of_site(tx: Tx, site_id: str) -> Desired:
-    leases = tx.session.execute(
-        select(Lease.offer, Lease.desired).where(Lease.site_id == site_id, Lease.state != "closed").order_by(Lease.id)
-    ).all()
-    offers = tuple(LeaseOffer.model_validate({**offer, "desired": desired}) for offer, desired in leases)
-    text = "|".join(f"{o.lease_id}:{o.generation}:{o.desired}" for o in offers)
-    return Desired(hashlib.sha256(text.encode()).hexdigest()[:16], offers)
+    state: str
+    generation: int
+    ready: bool | None
+    began: bool
+    progress_ppm: int | None
+    progress_message: str | None
 
 
 def news(tx: Tx, site_id: str, reports: Sequence[LeaseReport]) -> list[LeaseReport]:
@@ -53,72 +48,90 @@ def news(tx: Tx, site_id: str, reports: Sequence[LeaseReport]) -> list[LeaseRepo
     if not wanted:
         return []
     rows = tx.session.execute(
-        select(Lease, Workload)
+        select(Lease.id, Lease.state, Lease.generation, Lease.ready, Lease.active_from, Workload.progress_ppm, Workload.progress_message)
         .join(Workload, Workload.id == Lease.workload_id)
         .where(Lease.id.in_(wanted), Lease.site_id == site_id, Lease.state != "closed")
     )
-    held = {lease.id: (lease, workload) for lease, workload in rows}
-    return [
-        report
-        for report in sorted(reports, key=lambda r: r.lease_id)
-        if report.lease_id in held
-        and held[report.lease_id][0].generation == report.generation
-        and (_moves(held[report.lease_id][0], report) or _progresses(*held[report.lease_id], report) or _tells(*held[report.lease_id], report))
-    ]
+    held = {r[0]: _Standing(r[1], r[2], r[3], r[4] is not None, r[5], r[6]) for r in rows}
+    ordered = sorted((r for r in reports if r.lease_id in held), key=lambda r: r.lease_id)
+    return [r for r in ordered if held[r.lease_id].generation == r.generation and _is_news(held[r.lease_id], r)]
 
 
-def apply_report(tx: Tx, site_id: str, report: LeaseReport) -> None:
-    """Take in what a site says of one lease. Reports may come twice, late and in any order.
+def apply_reports(tx: Tx, site_id: str, reports: Sequence[LeaseReport]) -> None:
+    """Take in what a site says of its leases. Reports may come twice, late and in any order.
 
-    One lease a transaction: locks are taken as workload, lease, devices, so that placing, cancelling and reporting at
+    Locks are taken as workloads, leases, devices, each kind in the order of ids, so that placing, cancelling and reporting at
     once never wait for each other in a circle.
     """
-    workload_id = tx.session.scalar(select(Lease.workload_id).where(Lease.id == report.lease_id))
-    if workload_id is None:
-        return
-    workload = tx.session.get_one(Workload, workload_id, with_for_update=True)
-    lease = tx.session.get_one(Lease, report.lease_id, with_for_update=True)
-    if lease.site_id != site_id or lease.generation != report.generation or lease.state == "closed":
-        return
-    if _moves(lease, report):
+    known = select(Lease.id, Lease.workload_id).where(Lease.id.in_({r.lease_id for r in reports}))
+    workload_of: dict[str, str] = dict(tx.session.execute(known).all())
+    closing = any(r.complete for r in reports)
+    workload_query = select(Workload).where(Workload.id.in_(set(workload_of.values()))).order_by(Workload.id).with_for_update()
+    held = {w.id: w for w in tx.session.scalars(workload_query.options(*_LATER, *(() if closing else _AT_AN_END)))}
+    lease_query = select(Lease).where(Lease.id.in_(workload_of)).order_by(Lease.id).with_for_update().options(defer(Lease.offer))
+    leases = {lease.id: lease for lease in tx.session.scalars(lease_query)}
+    workloads.number_events(tx, list(held))
+    ended = []
+    for report in sorted(reports, key=lambda r: r.lease_id):
+        lease = leases.get(report.lease_id)
+        if lease is None or lease.site_id != site_id or lease.generation != report.generation or lease.state == "closed":
+            continue
+        before = lease.state
+        _take(tx, lease, held[lease.workload_id], report)
+        if before != "ending" and lease.state in ("ending", "closed"):
+            ended.append(lease.id)
+    release_devices(tx, ended)
+
+
+_LATER = (defer(Workload.file),)
+_AT_AN_END = (defer(Workload.spec),)
+"""What is large and not looked at, or only at an end."""
+
+
+def _take(tx: Tx, lease: Lease, workload: Workload, report: LeaseReport) -> None:
+    def standing() -> _Standing:
+        began = lease.active_from is not None
+        return _Standing(lease.state, lease.generation, lease.ready, began, workload.progress_ppm, workload.progress_message)
+
+    if _moves(standing(), report):
         _apply(tx, lease, workload, report)
-    if _progresses(lease, workload, report):
-        _note_progress(tx, workload, report)
-    elif _tells(lease, workload, report):
+    if _progresses(standing(), report):
+        workload.progress_ppm, workload.progress_message = _progress(report)
+        tx.notify(workloads.WATCH_CHANNEL, workload.id)
+    elif _tells(standing(), report):
         workload.progress_message = report.message and report.message[:PROGRESS_LENGTH_MAX]
         tx.notify(workloads.WATCH_CHANNEL, workload.id)
 
 
-def _moves(lease: Lease, report: LeaseReport) -> bool:
+def _is_news(known: _Standing, report: LeaseReport) -> bool:
+    return _moves(known, report) or _progresses(known, report) or _tells(known, report)
+
+
+def _moves(known: _Standing, report: LeaseReport) -> bool:
     """Whether the report is ahead of the lease; what says less than is known already came late."""
-    reached = {"offered": 0, "accepted": 1, "active": 2, "ending": 3}[lease.state]
+    reached = {"offered": 0, "accepted": 1, "active": 2, "ending": 3}.get(known.state, 4)
     said = {LeasePhase.accepted: 1, LeasePhase.running: 2, LeasePhase.exited: 3}[report.phase]
     if said != reached:
         return said > reached
-    return report.complete if said == 3 else report.ready != lease.ready
+    return report.complete if said == 3 else report.ready != known.ready
 
 
-def _progresses(lease: Lease, workload: Workload, report: LeaseReport) -> bool:
-    if report.progress is None or report.phase is not LeasePhase.running or lease.state == "ending":
+def _progresses(known: _Standing, report: LeaseReport) -> bool:
+    if report.progress is None or report.phase is not LeasePhase.running or known.state in ("ending", "closed"):
         return False
-    return (workload.progress_ppm, workload.progress_message) != _progress(report)
+    return (known.progress_ppm, known.progress_message) != _progress(report)
 
 
-def _tells(lease: Lease, workload: Workload, report: LeaseReport) -> bool:
+def _tells(known: _Standing, report: LeaseReport) -> bool:
     """Whether work that does not run yet has something new to say of what it waits for."""
     told = report.message and report.message[:PROGRESS_LENGTH_MAX]
-    return report.phase is LeasePhase.accepted and lease.active_from is None and workload.progress_message != told
+    return report.phase is LeasePhase.accepted and not known.began and known.progress_message != told
 
 
 def _progress(report: LeaseReport) -> tuple[int | None, str | None]:
     if report.progress is None:
         return None, None
     return report.progress.fraction_ppm, report.progress.message[:PROGRESS_LENGTH_MAX]
-
-
-def _note_progress(tx: Tx, workload: Workload, report: LeaseReport) -> None:
-    workload.progress_ppm, workload.progress_message = _progress(report)
-    tx.notify(workloads.WATCH_CHANNEL, workload.id)
 
 
 def _apply(tx: Tx, lease: Lease, workload: Workload, report: LeaseReport) -> None:
@@ -155,8 +168,8 @@ def _activate(tx: Tx, lease: Lease, workload: Workload, started_at: datetime) ->
 
 
 def _end(tx: Tx, lease: Lease, report: LeaseReport) -> None:
-    """The work is gone from the devices: they are free again, and the metered time is closed. It cannot have ended later than
-    now: a site whose clock was set forward has not worked for longer."""
+    """The work is gone from the devices (the caller releases them), and the metered time is closed. It cannot have ended later
+    than now: a site whose clock was set forward has not worked for longer."""
     lease.state = "ending"
     if lease.active_from is not None:
         ended = whole_second(report.ended_at) if report.ended_at is not None else lease.active_from
@@ -164,7 +177,6 @@ def _end(tx: Tx, lease: Lease, report: LeaseReport) -> None:
     lease.exit_code, lease.reason, lease.message = report.exit_code, report.reason, report.message
     lease.cpu_milliseconds, lease.memory_peak_bytes = report.cpu_milliseconds, report.memory_peak_bytes
     lease.ready = False if lease.ready is not None else None
-    release_devices(tx, lease)
     tx.emit("lease.ending", lease.id, {"reason": report.reason})
     tx.notify(ROUTES_CHANNEL)
     tx.notify(workloads.WATCH_CHANNEL, lease.workload_id)
@@ -278,6 +290,7 @@ def lose(tx: Tx, lease: Lease, workload: Workload, site: Site, message: str) -> 
             reason="lost", message=message,
         )  # fmt: skip
         _end(tx, lease, report)
+        release_devices(tx, [lease.id])
     _close(tx, lease, workload)
 
 

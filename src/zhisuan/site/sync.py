@@ -73,10 +73,10 @@ class Sync:
         backoff = self._new_backoff()
         while True:
             await self._signals.report.wait()
-            while await self._sync(0, backoff) is None:
+            while await self._sync(0, backoff, only_tells=True) is None:
                 pass
 
-    async def _sync(self, wait_seconds: int, backoff: Backoff) -> SyncAnswer | None:
+    async def _sync(self, wait_seconds: int, backoff: Backoff, *, only_tells: bool = False) -> SyncAnswer | None:
         """One call; ``None`` after a failure and a pause."""
         self._sequence += 1
         request = SyncRequest(
@@ -86,6 +86,7 @@ class Sync:
             known_version=self._version,
             wait_seconds=wait_seconds,
             leases=tuple(self._control.reports()),
+            only_tells=only_tells,
         )
         asked_at = self._contact.asking()
         try:

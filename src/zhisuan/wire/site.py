@@ -126,12 +126,15 @@ class LeaseReport(LeaseKey):
 
 
 class SyncRequest(Message):
+    """``only_tells``: the answer's list of leases is not looked at, and may be left out."""
+
     agent_boot: str
     sequence: int
     at: AwareDatetime
     known_version: str | None = None
     wait_seconds: int = Field(default=0, ge=0, le=30)
     leases: tuple[LeaseReport, ...] = ()
+    only_tells: bool = False
 
 
 class ArchiveMount(Message):

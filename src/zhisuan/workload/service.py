@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, select
 
 from zhisuan.base.db import Tx
 from zhisuan.base.errors import Conflict, NotFound
@@ -61,7 +61,8 @@ def create(
     )  # fmt: skip
     tx.session.add(workload)
     tx.session.flush()
-    _record(tx, workload, "launched", {}, number=1)
+    tx.session.info.setdefault(EVENT_NUMBERS, {})[workload.id] = 0
+    _record(tx, workload, "launched", {})
     return workload
 
 
@@ -91,13 +92,27 @@ def note(tx: Tx, workload: Workload, cause: str, **detail: Any) -> None:
     _record(tx, workload, cause, detail)
 
 
-def _record(tx: Tx, workload: Workload, cause: str, detail: dict[str, Any], number: int | None = None) -> None:
-    last = select(func.coalesce(func.max(WorkloadEvent.number), 0)).where(WorkloadEvent.workload_id == workload.id)
-    # One statement, and nothing else that waits to be written is written before its time: this is done for every step of all work.
-    tx.session.connection().execute(
-        insert(WorkloadEvent).values(
-            id=tx.ids.new("evt"), workload_id=workload.id, number=number or last.scalar_subquery() + 1, at=tx.now,
-            state=workload.state, cause=cause, actor=tx.actor, detail=detail,
+EVENT_NUMBERS = "zhisuan.workload.event_numbers"
+
+
+def number_events(tx: Tx, workload_ids: Sequence[str]) -> None:
+    """Look up once, for workloads that this transaction has locked, how many events they have: those that it adds are then written
+    together."""
+    last = select(WorkloadEvent.workload_id, func.max(WorkloadEvent.number)).where(WorkloadEvent.workload_id.in_(workload_ids))
+    numbers = tx.session.execute(last.group_by(WorkloadEvent.workload_id)).all()
+    tx.session.info.setdefault(EVENT_NUMBERS, {}).update(dict.fromkeys(workload_ids, 0) | dict(numbers))
+
+
+def _record(tx: Tx, workload: Workload, cause: str, detail: dict[str, Any]) -> None:
+    numbers: dict[str, int] = tx.session.info.setdefault(EVENT_NUMBERS, {})
+    if workload.id not in numbers:
+        with tx.session.no_autoflush:  # what else waits to be written is not written before its time
+            number_events(tx, [workload.id])
+    numbers[workload.id] += 1
+    tx.session.add(
+        WorkloadEvent(
+            id=tx.ids.new("evt"), workload_id=workload.id, number=numbers[workload.id], at=tx.now, state=workload.state,
+            cause=cause, actor=tx.actor, detail=detail,
         )
     )  # fmt: skip
     tx.emit(f"workload.{workload.state}", workload.id, {"cause": cause})

@@ -134,16 +134,16 @@ def say(database: Database, site_id: str, *reports: LeaseReport) -> int:
     """Take in reports as the wire does; how many were news."""
     with database.begin(site_id) as tx:
         news = execution.news(tx, site_id, reports)
-    for each in news:
+    if news:
         with database.begin(site_id) as tx:
-            execution.apply_report(tx, site_id, each)
+            execution.apply_reports(tx, site_id, news)
     return len(news)
 
 
 def say_unasked(database: Database, site_id: str, one: LeaseReport) -> None:
     """Apply a report although it may be no news: what happens when the state moved between the look and the change."""
     with database.begin(site_id) as tx:
-        execution.apply_report(tx, site_id, one)
+        execution.apply_reports(tx, site_id, [one])
 
 
 def lease_of(database: Database, lease_id: str) -> Lease:

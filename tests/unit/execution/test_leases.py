@@ -31,8 +31,10 @@ from zhisuan.base.db import Database, QueryCount
 from zhisuan.base.errors import Conflict
 from zhisuan.base.store import Store
 from zhisuan.execution import service as execution
+from zhisuan.execution.desired import desired_of_site
 from zhisuan.execution.rules import Wishes, end_of
 from zhisuan.supply import service as supply
+from zhisuan.wire.site import LeaseOffer
 from zhisuan.workload import service as workloads
 from zhisuan.workload.tables import WorkloadEvent
 
@@ -254,7 +256,7 @@ def test_what_a_provider_takes_back_waits_for_another_place_and_uses_up_no_resta
         with database.begin() as tx:
             assert execution.take_back(tx, site_id, grace_seconds=77, cause="wanted back") == 1
     with database.begin() as tx:
-        (offer,) = execution.desired_of_site(tx, site_id).offers
+        (offer,) = map(LeaseOffer.model_validate_json, desired_of_site(tx, site_id).offers)
     assert (offer.desired, offer.grace_seconds) == ("stop", 77)
     say(database, site_id, report(lease_id, "exited", reason="cancelled", ended_at=at(database, 9), complete=True))
     workload = workload_of(database, workload_id)

@@ -6,7 +6,8 @@ import binascii
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Request
+import orjson
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
@@ -16,13 +17,14 @@ from zhisuan.api.platform import Platform, platform_of
 from zhisuan.api.receiving import received
 from zhisuan.api.routes import wire_checkpoints, wire_data, wire_joining, wire_links
 from zhisuan.base.db import Tx
-from zhisuan.base.errors import InvalidInput, NotFound, TooLarge
+from zhisuan.base.errors import InvalidInput, NotFound, TooLarge, ZhisuanError
 from zhisuan.base.store import Incoming
 from zhisuan.base.text import Text
 from zhisuan.catalog.device_classes import AmbiguousDevice, load_device_classes, match_class
 from zhisuan.data import content
 from zhisuan.execution import checkpoints
 from zhisuan.execution import service as execution
+from zhisuan.execution.desired import Desired, desired_of_site, needs_blob
 from zhisuan.execution.placing import SITE_CHANNEL
 from zhisuan.execution.tables import Lease
 from zhisuan.supply import service as supply
@@ -35,7 +37,7 @@ from zhisuan.wire.site import (
     ArtefactAnswer,
     DeviceReport,
     Inventory,
-    LeaseOffer,
+    LeaseReport,
     LogAnswer,
     LogChunk,
     NodeReport,
@@ -54,6 +56,7 @@ router.include_router(wire_checkpoints.router)
 router.include_router(wire_data.router)
 Agent = Annotated[str, Depends(SiteAgent())]
 SEEN_EVERY = timedelta(seconds=5)
+UNSAID = Desired("", ())
 ARTEFACT_BYTES_MAX = 64 * 1024**3
 PATH_LENGTH_MAX = 500
 
@@ -95,8 +98,8 @@ def _class_of(device: DeviceReport) -> str | None:
         return None
 
 
-@router.post("/sync")
-async def sync(request: Request, body: SyncRequest, site_id: Agent) -> SyncAnswer:
+@router.post("/sync", response_model=SyncAnswer)
+async def sync(request: Request, body: SyncRequest, site_id: Agent) -> Response:
     """Take in what runs at the site and answer what should; waits for a change when nothing is different."""
     here = platform_of(request)
     loop = asyncio.get_running_loop()
@@ -107,10 +110,13 @@ async def sync(request: Request, body: SyncRequest, site_id: Agent) -> SyncAnswe
             if not await signal.wait(left):
                 break
             answer = await run_in_threadpool(_desired, here, site_id)
-    return answer.model_copy(update={"server_time": here.database.clock.now()})
+    # Put together from offers as they are kept: a site may hold hundreds, and asks with each that begins or ends.
+    head = {"version": answer.version, "server_time": here.database.clock.now()}
+    data = orjson.dumps(head)[:-1] + b',"leases":[' + b",".join(answer.offers) + b"]}"
+    return Response(data, media_type="application/json")
 
 
-def _sync_once(here: Platform, site_id: str, body: SyncRequest) -> SyncAnswer:
+def _sync_once(here: Platform, site_id: str, body: SyncRequest) -> Desired:
     with here.database.begin(site_id) as tx:
         hearing = tx.memory.of(supply.Hearing)
         offset_ms = supply.clock_offset_ms(body.at, tx.now)
@@ -119,23 +125,29 @@ def _sync_once(here: Platform, site_id: str, body: SyncRequest) -> SyncAnswer:
             supply.heard_from(tx, site, agent_boot=body.agent_boot, agent_time=body.at, every=SEEN_EVERY)
             hearing.learn(site)
         reports = execution.news(tx, site_id, body.leases)
-        if not reports:
-            return _desired_in(tx, site_id)
-    for report in reports:
+        if not reports and not body.only_tells:
+            return desired_of_site(tx, site_id)
+    if reports:
+        _take_in(here, site_id, reports)
+    return UNSAID if body.only_tells else _desired(here, site_id)
+
+
+def _take_in(here: Platform, site_id: str, reports: list[LeaseReport]) -> None:
+    """All in one transaction; where one of them is refused, each in its own, so that it holds up no other."""
+    try:
         with here.database.begin(site_id) as tx:
-            execution.apply_report(tx, site_id, report)
-    return _desired(here, site_id)
+            execution.apply_reports(tx, site_id, reports)
+    except ZhisuanError:
+        if len(reports) == 1:
+            raise
+        for report in reports:
+            _take_in(here, site_id, [report])
 
 
-def _desired(here: Platform, site_id: str) -> SyncAnswer:
+def _desired(here: Platform, site_id: str) -> Desired:
     with here.database.begin(site_id) as tx:
         supply.require_admitted(tx, site_id)
-        return _desired_in(tx, site_id)
-
-
-def _desired_in(tx: Tx, site_id: str) -> SyncAnswer:
-    desired = execution.desired_of_site(tx, site_id)
-    return SyncAnswer(version=desired.version, server_time=tx.now, leases=desired.offers)
+        return desired_of_site(tx, site_id)
 
 
 @router.post("/usage")
@@ -238,13 +250,7 @@ def blob(request: Request, blob_id: str, site_id: Agent) -> StreamingResponse:
         if kept is not None:
             return StreamingResponse(wire_checkpoints.archive_of(here.store, kept), media_type="application/gzip")
         found = tx.session.get(Blob, blob_id)
-        if found is None or blob_id not in {
-            b for o in execution.desired_of_site(tx, site_id).offers for b in _blobs(o)
-        }:
+        if found is None or not needs_blob(tx, site_id, blob_id):
             raise NotFound.of(Text("upload", "上传文件"), blob_id)
     headers = {"Content-Length": str(found.size_bytes), "X-Content-Sha256": found.sha256}
     return StreamingResponse(here.store.chunks(found.sha256), media_type="application/gzip", headers=headers)
-
-
-def _blobs(offer: LeaseOffer) -> list[str]:
-    return [m.blob_id for m in offer.mounts] + ([offer.workdir_blob] if offer.workdir_blob else [])
