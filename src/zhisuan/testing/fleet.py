@@ -48,7 +48,8 @@ class SiteAccess:
 
 
 class SimulatedAgent:
-    """One site. ``run_seconds`` is how long each piece of work seems to run."""
+    """One site, with the two lanes of a real agent (``zhisuan.site.sync``): a long poll, and one that tells at once what has changed,
+    with the latest of all leases in each message. ``run_seconds`` is how long each piece of work seems to run."""
 
     def __init__(
         self, access: SiteAccess, server_url: str, session: aiohttp.ClientSession, stats: FleetStats, run_seconds: float
@@ -60,51 +61,56 @@ class SimulatedAgent:
         self._stats = stats
         self._run_seconds = run_seconds
         self._reports: dict[str, LeaseReport] = {}
+        self._heard: set[str] = set()
         self._version: str | None = None
         self._sequence = 0
+        self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """The long poll, for ever; each new offer is worked on beside it."""
+        """Both lanes, for ever; each new offer is worked on beside them."""
+        self._keep(asyncio.create_task(self._tell()))
         while True:
-            answer = await self._sync(
-                "poll", WAIT_SECONDS if self._version is not None else 0, tuple(self._reports.values())
-            )
+            answer = await self._sync("poll", WAIT_SECONDS if self._version is not None else 0)
             if answer is None:
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
             self._version = answer.version
             listed = {offer.lease_id for offer in answer.leases}
-            for gone in [ident for ident, report in self._reports.items() if ident not in listed and report.complete]:
+            for gone in self._heard - listed:
+                self._heard.discard(gone)
                 del self._reports[gone]
             for offer in answer.leases:
                 if offer.lease_id not in self._reports:
-                    self._begin(offer)
+                    self._stats.offered += 1
+                    self._say(offer, LeasePhase.accepted)
+                    self._keep(asyncio.create_task(self._work(offer)))
 
     def stop(self) -> None:
         for task in self._tasks:
             task.cancel()
 
-    def _begin(self, offer: LeaseOffer) -> None:
-        self._stats.offered += 1
-        self._reports[offer.lease_id] = LeaseReport(
-            lease_id=offer.lease_id, generation=offer.generation, phase=LeasePhase.accepted
-        )
-        task = asyncio.create_task(self._work(offer))
+    def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def _tell(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            while await self._sync("sync", 0, only_tells=True) is None:
+                await asyncio.sleep(RETRY_SECONDS)
+
     async def _work(self, offer: LeaseOffer) -> None:
         started = whole_second(datetime.now(UTC)) + timedelta(seconds=1)
-        await self._tell(offer, LeasePhase.running, started_at=started)
+        self._say(offer, LeasePhase.running, started_at=started)
         await asyncio.sleep(self._run_seconds)
         ended = max(started, whole_second(datetime.now(UTC)))
         end = {"started_at": started, "ended_at": ended, "exit_code": 0, "reason": "completed"}
         windows = windows_due(offer, started, ended)
         if windows:
             await self._meter(UsageBatch(windows=windows).model_dump_json())
-        await self._tell(offer, LeasePhase.exited, complete=True, **end)
-        self._stats.finished += 1
+        self._say(offer, LeasePhase.exited, complete=True, **end)
 
     async def _meter(self, batch: str) -> None:
         """Until the server has taken every window."""
@@ -114,22 +120,26 @@ class SimulatedAgent:
                 return
             await asyncio.sleep(RETRY_SECONDS)
 
-    async def _tell(self, offer: LeaseOffer, phase: LeasePhase, **more: object) -> None:
-        report = LeaseReport.model_validate(
+    def _say(self, offer: LeaseOffer, phase: LeasePhase, **more: object) -> None:
+        self._reports[offer.lease_id] = LeaseReport.model_validate(
             {"lease_id": offer.lease_id, "generation": offer.generation, "phase": phase, **more}
         )
-        self._reports[offer.lease_id] = report
-        while await self._sync("sync", 0, (report,)) is None:
-            await asyncio.sleep(RETRY_SECONDS)
+        self._changed.set()
 
-    async def _sync(self, kind: str, wait_seconds: int, leases: tuple[LeaseReport, ...]) -> SyncAnswer | None:
+    async def _sync(self, kind: str, wait_seconds: int, *, only_tells: bool = False) -> SyncAnswer | None:
         self._sequence += 1
+        reports = tuple(self._reports.values())
         request = SyncRequest(
             agent_boot=self._boot, sequence=self._sequence, at=datetime.now(UTC), known_version=self._version,
-            wait_seconds=wait_seconds, leases=leases,
+            wait_seconds=wait_seconds, leases=reports, only_tells=only_tells,
         )  # fmt: skip
         body = await self._post(kind, "/sync", request.model_dump_json())
-        return None if body is None else SyncAnswer.model_validate_json(body)
+        if body is None:
+            return None
+        new = {r.lease_id for r in reports if r.complete and r.lease_id in self._reports} - self._heard
+        self._stats.finished += len(new)
+        self._heard |= new
+        return SyncAnswer.model_validate_json(body)
 
     async def _post(self, kind: str, path: str, body: str) -> bytes | None:
         began = time.monotonic()
