@@ -4,6 +4,7 @@ from fastapi import APIRouter, FastAPI
 
 from zhisuan import __version__
 from zhisuan.api import problems
+from zhisuan.api.ordering import Desk
 from zhisuan.api.platform import Platform
 from zhisuan.api.routes import (
     account,
@@ -35,9 +36,15 @@ ROUTERS = (
 
 def add_api(app: FastAPI, platform: Platform) -> FastAPI:
     """Put ``/api/v1`` and the wire on ``app``, working with ``platform``."""
-    app.state.platform = platform
+    work_with(app, platform)
     problems.install(app)
     return add_routes(app)
+
+
+def work_with(app: FastAPI, platform: Platform) -> None:
+    """What the routes find when they are called."""
+    app.state.platform = platform
+    app.state.desk = Desk(platform)
 
 
 def add_routes(app: FastAPI) -> FastAPI:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from zhisuan.api.platform import platform_of
 from zhisuan.base.db import Tx
-from zhisuan.base.idempotency import body_hash, earlier_answer, remember_answer
+from zhisuan.base.idempotency import Earlier, Keyed, body_hash, earlier_answer, remember_answer
 
 IdempotencyKey = Annotated[
     str,
@@ -38,16 +38,23 @@ def change(
 
     ``secret_fields`` (dotted) are left out of the stored answer, so a repeated call does not show a secret again.
     """
-    route = f"{request.method} {request.url.path}"
-    hashed = body_hash(jsonable_encoder(body))
+    call = keyed(request, principal, key, body)
     with platform_of(request).database.begin(actor) as tx:
-        earlier = earlier_answer(tx, principal, route, key, hashed)
+        earlier = earlier_answer(tx, call)
         if earlier is not None:
-            return JSONResponse(earlier[1], earlier[0], headers={"Idempotency-Replayed": "true"})
+            return replayed(earlier)
         made = work(tx)
         answer: dict[str, Any] = made.model_dump(mode="json") if made is not None else {}
-        remember_answer(tx, principal, route, key, hashed, status, _without(answer, secret_fields))
+        remember_answer(tx, call, status, _without(answer, secret_fields))
     return JSONResponse(answer, status)
+
+
+def keyed(request: Request, principal: str, key: str, body: Any) -> Keyed:
+    return Keyed(principal, f"{request.method} {request.url.path}", key, body_hash(jsonable_encoder(body)))
+
+
+def replayed(earlier: Earlier) -> JSONResponse:
+    return JSONResponse(earlier[1], earlier[0], headers={"Idempotency-Replayed": "true"})
 
 
 def _without(answer: dict[str, Any], dotted: tuple[str, ...]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Launching and placing: the steps that take several packages, in one transaction."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy import select
 from zhisuan.api import pinning, spot
 from zhisuan.api.pricing import dearest_shape, shape_of
 from zhisuan.base.db import Tx
-from zhisuan.base.errors import CannotFit, FieldProblem, InvalidInput
+from zhisuan.base.errors import CannotFit, FieldProblem, InvalidInput, ZhisuanError
 from zhisuan.base.money import cost_ucny
 from zhisuan.base.text import Text
 from zhisuan.catalog import service as catalog
@@ -19,12 +19,13 @@ from zhisuan.catalog.price_book import PriceBook
 from zhisuan.catalog.tables import Quote
 from zhisuan.execution import service as execution
 from zhisuan.execution.live import LiveSnapshot
-from zhisuan.execution.placing import Placed, place
+from zhisuan.execution.placing import Placed, hold_sites, place, settle, take, take_unhindered
 from zhisuan.execution.snapshot import class_facts
 from zhisuan.ledger import service as ledger
+from zhisuan.ledger.service import Funds
 from zhisuan.placement.alternatives import Wish, plan_wish, unknown_sites
 from zhisuan.placement.rules import class_ids_named
-from zhisuan.placement.types import ClassFacts, Need, Plan, Snapshot
+from zhisuan.placement.types import Candidate, ClassFacts, Need, Plan, Snapshot
 from zhisuan.workload import service as workloads
 from zhisuan.workload.spec import WorkloadSpec
 from zhisuan.workload.tables import Workload
@@ -137,11 +138,10 @@ def checked_plan(snapshot: Snapshot, wish: Wish) -> Plan:
     return made
 
 
-def _place_at_its_price(tx: Tx, workload: Workload, made: Plan, quoted: Quote) -> Placed:
-    """Place it; a place whose devices are worth less than what was quoted is charged at a quote of its own, never at a higher
+def _at_its_price(tx: Tx, workload: Workload, placed: Placed, quoted: Quote) -> Placed:
+    """A place whose devices are worth less than what was quoted is charged at a quote of its own, never at a higher
     one than the tenant has seen, also where prices have risen since. With alternatives the quote stays what it was: the most that
     any of them comes to."""
-    placed = place(tx, workload, made)
     if placed.lease is None or placed.candidate is None or placed.lease.rate_udu_per_hour >= quoted.rate_udu_per_hour:
         return placed
     on_spot = WorkloadSpec.from_dict(workload.spec).survival.spot
@@ -155,38 +155,128 @@ def _place_at_its_price(tx: Tx, workload: Workload, made: Plan, quoted: Quote) -
     return placed
 
 
-def launch(
-    tx: Tx,
-    *,
-    org_id: str,
-    project_id: str,
-    spec: WorkloadSpec,
-    file: str,
-    by: str,
-    ttl: timedelta,
-    workdir_blob: str | None,
-    mount_blobs: dict[str, str],
-    mount_files: Sequence[str] = (),
-) -> tuple[Workload, Placed]:
-    """Price, check the purse, record and place a workload; all of it or nothing. ``mount_files``: the targets that are one file."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be launched, for whom. ``mount_files``: the targets of mounts that are one file; ``by``: the person."""
+
+    org_id: str
+    project_id: str
+    spec: WorkloadSpec
+    file: str
+    by: str
+    workdir_blob: str | None = None
+    mount_blobs: Mapping[str, str] = field(default_factory=dict)
+    mount_files: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What may be launched: planned, priced and paid for. Nothing is written of it yet but its quote."""
+
+    asked: Asked
+    plan: Plan
+    quote: Quote
+    pinned: list[pinning.Pin]
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    workload: Workload
+    quote: Quote
+    placed: Placed
+
+
+class Crowded(Exception):
+    """Somebody else is at all places that would be best: this one has to wait for them, in a transaction of its own."""
+
+
+def launch(tx: Tx, asked: Asked, ttl: timedelta) -> Launched:
+    """Price, check the purse, record and place a workload; all of it or nothing."""
+    checked = _check(tx, asked, ttl, _Looked())
+    if isinstance(checked, ZhisuanError):
+        raise checked
+    return _settle(tx, checked, take(tx, checked.plan))
+
+
+def launch_all(tx: Tx, asked: Sequence[Asked], ttl: timedelta) -> list[Launched | ZhisuanError | Crowded]:
+    """As ``launch``, of many at once, each of them or its error. What is read of prices, purses and supply is read once, and none waits
+    for another transaction."""
+    looked = _Looked()
+    checked = [_check(replace(tx, actor=one.by), one, ttl, looked) for one in asked]
+    held = hold_sites(tx, [c.plan for c in checked if isinstance(c, _Checked)])
+    return [c if isinstance(c, ZhisuanError) else _settle_unhindered(replace(tx, actor=c.asked.by), c, held) for c in checked]
+
+
+class _Looked:
+    """What orders of one transaction have in common; nothing of it is changed by them."""
+
+    def __init__(self) -> None:
+        self._market: Market | None = None
+        self._snapshots: dict[bool, Snapshot] = {}
+        self._plans: dict[tuple[bool, Wish], Plan] = {}
+        self._funds: dict[str, Funds] = {}
+
+    def market(self, tx: Tx) -> Market:
+        self._market = self._market or market_of(tx)
+        return self._market
+
+    def snapshot(self, tx: Tx, ttl: timedelta, *, spot: bool) -> Snapshot:
+        if spot not in self._snapshots:
+            self._snapshots[spot] = snapshot_of(tx, self.market(tx), ttl, spot=spot)
+        return self._snapshots[spot]
+
+    def plan(self, snapshot: Snapshot, wish: Wish, *, spot: bool) -> Plan:
+        if (spot, wish) not in self._plans:
+            self._plans[spot, wish] = checked_plan(snapshot, wish)
+        return self._plans[spot, wish]
+
+    def funds(self, tx: Tx, org_id: str) -> Funds:
+        if org_id not in self._funds:
+            self._funds[org_id] = ledger.funds(tx.session, org_id, tx.now)
+        return self._funds[org_id]
+
+
+def _check(tx: Tx, asked: Asked, ttl: timedelta, looked: _Looked) -> "_Checked | ZhisuanError":
+    try:
+        return _checked(tx, asked, ttl, looked)
+    except ZhisuanError as error:
+        return error
+
+
+def _checked(tx: Tx, asked: Asked, ttl: timedelta, looked: _Looked) -> _Checked:
+    spec, spot_work = asked.spec, asked.spec.survival.spot
     _check_stop_time(tx, spec)
-    pinned = pinning.pin(tx, org_id, spec)
-    market = market_of(tx)
-    wish = wish_of(spec)
-    snapshot = snapshot_of(tx, market, ttl, spot=spec.survival.spot)
-    made = checked_plan(snapshot, wish)
+    pinned = pinning.pin(tx, asked.org_id, spec)
+    market, wish = looked.market(tx), wish_of(spec)
+    snapshot = looked.snapshot(tx, ttl, spot=spot_work)
+    made = looked.plan(snapshot, wish, spot=spot_work)
     shape = dearest_shape(made, wish, market.book, market.classes)
-    quote = catalog.make_quote(tx, org_id, shape, spot=spec.survival.spot, at=(market.version, market.book))
-    ledger.require_funds(tx, org_id, quote.rate_udu_per_hour, quote.price_e8_per_du, FUNDED_SECONDS)
-    stored: dict[str, Any] = spec.as_dict() | {
-        "workdir_blob": workdir_blob, "mount_blobs": mount_blobs, "mount_files": list(mount_files),
-        "pinned_volumes": pinning.messages(pinned),
+    quote = catalog.quote_of(tx, asked.org_id, shape, spot=spot_work, at=(market.version, market.book))
+    ledger.require_funds(looked.funds(tx, asked.org_id), quote.rate_udu_per_hour, quote.price_e8_per_du, FUNDED_SECONDS)
+    return _Checked(asked, _allowed(tx, snapshot, made, spec), quote, pinned)
+
+
+def _settle_unhindered(tx: Tx, checked: _Checked, held: frozenset[str]) -> Launched | Crowded:
+    taken = take_unhindered(tx, checked.plan, held)
+    if taken is None and checked.plan.candidates:
+        return Crowded()
+    return _settle(tx, checked, taken)
+
+
+def _settle(tx: Tx, checked: _Checked, taken: Candidate | None) -> Launched:
+    asked, quote = checked.asked, checked.quote
+    tx.session.add(quote)
+    stored: dict[str, Any] = asked.spec.as_dict() | {
+        "workdir_blob": asked.workdir_blob, "mount_blobs": dict(asked.mount_blobs), "mount_files": list(asked.mount_files),
+        "pinned_volumes": pinning.messages(checked.pinned),
     }  # fmt: skip
     workload = workloads.create(
-        tx, org_id=org_id, project_id=project_id, spec=spec, file=file, quote_id=quote.id, by=by, stored=stored
-    )
-    pinning.record(tx, workload.id, pinned)
-    return workload, _place_at_its_price(tx, workload, _allowed(tx, snapshot, made, spec), quote)
+        tx, org_id=asked.org_id, project_id=asked.project_id, spec=asked.spec, file=asked.file, quote_id=quote.id,
+        by=asked.by, stored=stored,
+    )  # fmt: skip
+    pinning.record(tx, workload.id, checked.pinned)
+    placed = settle(tx, workload, checked.plan, taken)
+    return Launched(workload, quote, _at_its_price(tx, workload, placed, quote))
 
 
 def _check_stop_time(tx: Tx, spec: WorkloadSpec) -> None:
@@ -254,7 +344,8 @@ def place_waiting(tx: Tx, workload_id: str, ttl: timedelta) -> bool | None:
     made = _allowed(tx, snapshot, plan_wish(snapshot, wish_of(spec)), spec)
     if made.chosen is None:
         return False
-    return _place_at_its_price(tx, workload, made, catalog.get_quote(tx.session, workload.quote_id)).lease is not None
+    quoted = catalog.get_quote(tx.session, workload.quote_id)
+    return _at_its_price(tx, workload, place(tx, workload, made), quoted).lease is not None
 
 
 def in_need_of_room(tx: Tx, ttl: timedelta) -> list[str]:

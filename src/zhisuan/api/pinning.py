@@ -13,8 +13,10 @@ from zhisuan.wire.data import VolumeMount as Pinned
 from zhisuan.workload.spec import WorkloadSpec
 from zhisuan.workload.volume_mounts import VolumeMount
 
+Pin = tuple[VolumeMount, Volume, VolumeVersion]
 
-def pin(tx: Tx, org_id: str, spec: WorkloadSpec) -> list[tuple[VolumeMount, Volume, VolumeVersion]]:
+
+def pin(tx: Tx, org_id: str, spec: WorkloadSpec) -> list[Pin]:
     """Raises ``NotFound`` for a volume, version or folder that is not there, ``Conflict`` for an empty volume."""
     found = []
     for mount in spec.volumes:
@@ -34,7 +36,7 @@ def _require_folder(tx: Tx, version_id: str, mount: VolumeMount) -> None:
         raise NotFound.of(Text("folder", "文件夹"), f"{mount.name}/{mount.path}")
 
 
-def messages(pinned: list[tuple[VolumeMount, Volume, VolumeVersion]]) -> list[dict[str, Any]]:
+def messages(pinned: list[Pin]) -> list[dict[str, Any]]:
     """What the offer says of them."""
     return [
         Pinned(
@@ -46,6 +48,6 @@ def messages(pinned: list[tuple[VolumeMount, Volume, VolumeVersion]]) -> list[di
     ]  # fmt: skip
 
 
-def record(tx: Tx, workload_id: str, pinned: list[tuple[VolumeMount, Volume, VolumeVersion]]) -> None:
+def record(tx: Tx, workload_id: str, pinned: list[Pin]) -> None:
     for mount, volume, version in pinned:
         volumes.note_use(tx, workload_id, mount.target, volume, version, mount.mode)

@@ -34,7 +34,8 @@ def _begin_again(tx: Tx, workload: Workload, ttl: timedelta, cause: str) -> None
     made = launching.checked_plan(launching.snapshot_of(tx, market, ttl, spot=spec.survival.spot), wish)
     shape = dearest_shape(made, wish, market.book, market.classes)
     quote = catalog.make_quote(tx, workload.org_id, shape, spot=spec.survival.spot)
-    ledger.require_funds(tx, workload.org_id, quote.rate_udu_per_hour, quote.price_e8_per_du, launching.FUNDED_SECONDS)
+    funds = ledger.funds(tx.session, workload.org_id, tx.now)
+    ledger.require_funds(funds, quote.rate_udu_per_hour, quote.price_e8_per_du, launching.FUNDED_SECONDS)
     workload.quote_id = quote.id
     pausing.wait_again(tx, workload, cause)
     tx.session.flush()

@@ -51,13 +51,14 @@ def deploy(
 ) -> tuple[Deployment, Placed]:
     """Launch the service of a version and record the deployment, in one transaction."""
     spec = embedded_service(model, size)
-    workload, placed = launching.launch(
-        tx, org_id=org_id, project_id=project_id, spec=spec, file=f"# made for deployment of {model.name} version {version.number}\n",
-        by=by, ttl=ttl, workdir_blob=None, mount_blobs={"model": version.blob_id},
+    asked = launching.Asked(
+        org_id, project_id, spec, f"# made for deployment of {model.name} version {version.number}\n", by,
+        mount_blobs={"model": version.blob_id},
     )  # fmt: skip
+    launched = launching.launch(tx, asked, ttl)
     return models.deploy(
-        tx, model=model, version=version, workload_id=workload.id, project_id=project_id, by=by
-    ), placed
+        tx, model=model, version=version, workload_id=launched.workload.id, project_id=project_id, by=by
+    ), launched.placed
 
 
 def served_routes(tx: Tx) -> tuple[Route, ...]:

@@ -16,14 +16,14 @@ from zhisuan.workload.tables import Workload, WorkloadEvent
 
 def workload_views(tx: Tx, workloads: Sequence[Workload]) -> list[WorkloadView]:
     quotes = {q.id: q for q in tx.session.scalars(select(Quote).where(Quote.id.in_({w.quote_id for w in workloads})))}
-    return [_workload(w, quotes[w.quote_id]) for w in workloads]
+    return [quoted_view(w, quotes[w.quote_id]) for w in workloads]
 
 
 def workload_view(tx: Tx, workload: Workload) -> WorkloadView:
     return workload_views(tx, [workload])[0]
 
 
-def _workload(w: Workload, quote: Quote) -> WorkloadView:
+def quoted_view(w: Workload, quote: Quote) -> WorkloadView:
     return WorkloadView(
         id=w.id, kind=w.kind, name=w.name, state=w.state, project_id=w.project_id, created_at=w.created_at,
         started_at=w.started_at, ended_at=w.ended_at, created_by=w.created_by, exit_code=w.exit_code, reason=w.reason,

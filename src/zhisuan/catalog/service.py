@@ -126,16 +126,18 @@ def list_price_books(session: Session) -> tuple[PublishedBook, ...]:
     )
 
 
-def make_quote(
-    tx: Tx, org_id: str, shape: Sequence[ShapeItem], *, spot: bool = False, at: tuple[int, PriceBook] | None = None
-) -> tables.Quote:
-    """Keep the price of a shape as it is now, on demand or spot; what runs on it is rated by this quote whatever comes later.
+def make_quote(tx: Tx, org_id: str, shape: Sequence[ShapeItem], *, spot: bool = False) -> tables.Quote:
+    """Keep the price of a shape as it is now, on demand or spot; what runs on it is rated by this quote whatever comes later."""
+    quote = quote_of(tx, org_id, shape, spot=spot, at=tx.memory.of(Books).in_force(tx))
+    tx.session.add(quote)
+    return quote
 
-    ``at``: version and book in force, where this transaction has looked them up already.
-    """
-    version, book = at or tx.memory.of(Books).in_force(tx)
+
+def quote_of(tx: Tx, org_id: str, shape: Sequence[ShapeItem], *, spot: bool, at: tuple[int, PriceBook]) -> tables.Quote:
+    """A quote at a version and book in force, not kept yet."""
+    version, book = at
     items = rate_shape(book, shape)
-    quote = tables.Quote(
+    return tables.Quote(
         id=tx.ids.new("quo"),
         org_id=org_id,
         price_book_version=version,
@@ -145,9 +147,6 @@ def make_quote(
         price_e8_per_du=book.price_e8_per_du(spot=spot),
         platform_fee_ppm=book.platform_fee_ppm,
     )
-    tx.session.add(quote)
-    tx.session.flush()
-    return quote
 
 
 def get_quote(session: Session, quote_id: str) -> tables.Quote:

@@ -38,16 +38,36 @@ def place(tx: Tx, workload: Workload, plan: Plan) -> Placed:
     One workload a transaction: locks are taken as workload, site, devices, and those of a candidate that does not fit
     any more are let go before the next is tried, so that placers never wait for each other in a circle.
     """
+    return settle(tx, workload, plan, take(tx, plan))
+
+
+def take(tx: Tx, plan: Plan) -> Candidate | None:
+    """Take the devices of the best candidate where they are free, waiting for those that somebody else is just taking."""
     taken = next((c for c in _as_good(plan) if _take(tx, c, wait=False)), None)
-    if taken is None:
-        taken = next((c for c in plan.candidates[:TRIED_AT_ONCE] if _take(tx, c, wait=True)), None)
+    return taken or next((c for c in plan.candidates[:TRIED_AT_ONCE] if _take(tx, c, wait=True)), None)
+
+
+def hold_sites(tx: Tx, plans: Sequence[Plan]) -> frozenset[str]:
+    """Keep the sites that these plans would like best as they are until the transaction ends, but for those that somebody is at;
+    the ids of the open ones."""
+    ids = sorted({c.site_id for plan in plans for c in _as_good(plan)})
+    query = select(Site.id, Site.state).where(Site.id.in_(ids)).order_by(Site.id).with_for_update(read=True, skip_locked=True)
+    return frozenset(ident for ident, state in tx.session.execute(query) if state == "open")
+
+
+def take_unhindered(tx: Tx, plan: Plan, held: frozenset[str]) -> Candidate | None:
+    """As ``take``, among sites that are held, and never waiting for anybody: many of these may be done in one transaction."""
+    return next((c for c in _as_good(plan) if c.site_id in held and _take_devices(tx, c, wait=False)), None)
+
+
+def settle(tx: Tx, workload: Workload, plan: Plan, taken: Candidate | None) -> Placed:
+    """Record what was decided, and the lease of what was taken."""
     record = PlacementRecord(
         id=tx.ids.new("plc"), workload_id=workload.id, at=tx.now, chosen_site_id=taken.site_id if taken else None,
         plan=plan.as_dict() | ({"chosen": _chosen(taken)} if taken else {"chosen": None}),
     )  # fmt: skip
     tx.session.add(record)
     if taken is None:
-        tx.session.flush()
         return Placed(record, None)
     lease = _make_lease(tx, workload, record, taken)
     workload.attempts += 1
@@ -73,12 +93,17 @@ class _NotFreeAnyMore(Exception):
 
 
 _TAKE_ALL = """WITH asked AS (SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:amounts AS bigint[])) AS a(id, amount)),
-       held AS (SELECT device.id, asked.amount FROM supply_device AS device JOIN asked USING (id)
-                WHERE device.present AND device.allocated + asked.amount <= device.reported_capacity
+       free AS (SELECT count(*) AS devices FROM supply_device AS device JOIN asked USING (id)
+                WHERE device.present AND device.allocated + asked.amount <= device.reported_capacity),
+       held AS (SELECT device.id, asked.amount FROM supply_device AS device JOIN asked USING (id) CROSS JOIN free
+                WHERE {} device.present AND device.allocated + asked.amount <= device.reported_capacity
                 ORDER BY device.id FOR NO KEY UPDATE OF device{})
        UPDATE supply_device SET allocated = allocated + held.amount FROM held
        WHERE supply_device.id = held.id AND (SELECT count(*) FROM held) = :count RETURNING supply_device.id"""
-_TAKE_WAITING, _TAKE = (text(_TAKE_ALL.format(how)) for how in ("", " SKIP LOCKED"))
+_TAKE_WAITING = text(_TAKE_ALL.format("", ""))
+_TAKE = text(_TAKE_ALL.format("free.devices = :count AND", " SKIP LOCKED"))
+"""The latter looks first, so that it locks nothing where something is missing. What it locks and then does not take, since somebody
+was faster in between, keeps others waiting but never waits itself."""
 
 
 def _take(tx: Tx, candidate: Candidate, *, wait: bool) -> bool:
@@ -86,40 +111,39 @@ def _take(tx: Tx, candidate: Candidate, *, wait: bool) -> bool:
     again under the lock, and taken all or none. Without ``wait`` one that somebody else is just taking counts as not free."""
     try:
         with tx.session.begin_nested():
-            _lock_and_take(tx, candidate, wait)
+            query = select(Site.state).where(Site.id == candidate.site_id).with_for_update(read=True)
+            if tx.session.scalar(query) != "open" or not _take_devices(tx, candidate, wait):
+                raise _NotFreeAnyMore
     except _NotFreeAnyMore:
         return False
     return True
 
 
-def _lock_and_take(tx: Tx, candidate: Candidate, wait: bool) -> None:
-    state = tx.session.scalar(select(Site.state).where(Site.id == candidate.site_id).with_for_update(read=True))
-    if state != "open":
-        raise _NotFreeAnyMore
+def _take_devices(tx: Tx, candidate: Candidate, wait: bool) -> bool:
     amounts = sorted((s.device_id, s.amount) for s in candidate.shares)
     ids, asked = [ident for ident, _ in amounts], [amount for _, amount in amounts]
     taken = tx.session.execute(_TAKE_WAITING if wait else _TAKE, {"ids": ids, "amounts": asked, "count": len(ids)})
-    if len(taken.all()) != len(ids):
-        raise _NotFreeAnyMore
+    return len(taken.all()) == len(ids)
 
 
 def _make_lease(tx: Tx, workload: Workload, record: PlacementRecord, candidate: Candidate) -> Lease:
     generation = workload.attempts + 1
+    spec = WorkloadSpec.from_dict(workload.spec)
     lease = Lease(
         id=tx.ids.new("lea"), workload_id=workload.id, generation=generation, org_id=workload.org_id,
         site_id=candidate.site_id, provider_id=candidate.provider_id, node_ids=[n.node_id for n in candidate.nodes], placement_id=record.id,
         quote_id=workload.quote_id, state="offered", desired="run", offer={},
-        term_seconds=WorkloadSpec.from_dict(workload.spec).lease_seconds, taken_back=None, spot=WorkloadSpec.from_dict(workload.spec).survival.spot, preempted_for=None, rate_udu_per_hour=candidate.rate_udu_per_hour,
-        power_milliwatts=candidate.power_milliwatts, pue_milli=candidate.pue_milli, region=candidate.region,
+        term_seconds=spec.lease_seconds, taken_back=None, spot=spec.survival.spot, preempted_for=None,
+        rate_udu_per_hour=candidate.rate_udu_per_hour, power_milliwatts=candidate.power_milliwatts,
+        pue_milli=candidate.pue_milli, region=candidate.region,
         offered_at=tx.now, accepted_at=None, active_from=None, active_to=None, closed_at=None, ready=None, exit_code=None,
         reason=None, message=None, fault=None, cpu_milliseconds=0, memory_peak_bytes=0,
     )  # fmt: skip
     token = tx.ids.secret("zsw") if workload.kind == "workspace" else ""
-    lease.offer = _offer(workload, lease, candidate, current(tx, workload.id), token)
+    kept = current(tx, workload.id) if workload.attempts else None
+    lease.offer = _offer(workload, spec, lease, candidate, kept, token)
     tx.session.add(lease)
-    tx.session.flush()
-    for share in candidate.shares:
-        tx.session.add(Allocation(lease_id=lease.id, device_id=share.device_id, amount=share.amount, released_at=None))
+    lease.allocations.extend(Allocation(device_id=s.device_id, amount=s.amount, released_at=None) for s in candidate.shares)
     tx.emit("lease.offered", lease.id, {"workload_id": workload.id, "site_id": lease.site_id, "generation": generation})
     return lease
 
@@ -130,9 +154,10 @@ def _readiness_path(spec: WorkloadSpec, workload_id: str) -> str | None:
     return spec.service.readiness_path if spec.service else None
 
 
-def _offer(workload: Workload, lease: Lease, candidate: Candidate, kept: Checkpoint | None, token: str) -> dict[str, Any]:
+def _offer(
+    workload: Workload, spec: WorkloadSpec, lease: Lease, candidate: Candidate, kept: Checkpoint | None, token: str
+) -> dict[str, Any]:
     """The agent's message for this lease, without ``desired``, which changes. ``token`` opens the session of a workspace."""
-    spec = WorkloadSpec.from_dict(workload.spec)
     uploads: dict[str, str] = workload.spec.get("mount_blobs", {})
     files = workload.spec.get("mount_files", [])
     folders = {target: folder_of(target) if target in files else target for target in uploads}

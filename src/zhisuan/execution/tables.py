@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from zhisuan.base.db import Table
 
@@ -73,6 +73,8 @@ class Lease(Table):
     fault: Mapped[str | None]
     cpu_milliseconds: Mapped[int]
     memory_peak_bytes: Mapped[int]
+    allocations: Mapped[list["Allocation"]] = relationship(lazy="raise")
+    """Of a lease that is just made, so that both are written in this order."""
 
 
 class Listening(Table):

@@ -159,10 +159,9 @@ def funds(session: Session, org_id: str, at: datetime) -> Funds:
     return Funds(org_id, wallet, max(0, -owed), grants)
 
 
-def require_funds(tx: Tx, org_id: str, rate_udu_per_hour: int, price_e8_per_du: int, seconds: int = 60) -> None:
+def require_funds(there: Funds, rate_udu_per_hour: int, price_e8_per_du: int, seconds: int = 60) -> None:
     """Raises ``PaymentRequired`` when the purses do not cover the first ``seconds`` at this rate and price."""
     needed = -(-rate_udu_per_hour * seconds // SECONDS_PER_HOUR)
-    there = funds(tx.session, org_id, tx.now)
     if there.spendable_udu(price_e8_per_du) >= needed:
         return
     need, have = decimal_text(needed, 6), decimal_text(there.granted_udu, 6)

@@ -16,7 +16,6 @@ def keep(tx: Tx, vault: Vault, workload_id: str, values: Mapping[str, str]) -> N
     if values:
         plain = orjson.dumps({"workload_id": workload_id, "values": dict(values)})
         tx.session.add(WorkloadSecret(workload_id=workload_id, sealed=vault.seal(plain, tx.now)))
-        tx.session.flush()
 
 
 def values_of(tx: Tx, vault: Vault, workload_id: str) -> dict[str, str]:

@@ -60,7 +60,6 @@ def create(
         exit_code=None, reason=None, message=None, progress_ppm=None, progress_message=None,
     )  # fmt: skip
     tx.session.add(workload)
-    tx.session.flush()
     tx.session.info.setdefault(EVENT_NUMBERS, {})[workload.id] = 0
     _record(tx, workload, "launched", {})
     return workload
@@ -83,7 +82,8 @@ def move(tx: Tx, workload: Workload, state: str, cause: str, outcome: Outcome | 
         workload.started_at = tx.now
     if state in FINAL_STATES:
         workload.ended_at = tx.now
-        secrets.forget(tx, workload.id)
+        if workload.spec.get("secrets"):
+            secrets.forget(tx, workload.id)
     _record(tx, workload, cause, detail)
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import func, select, text
 from zhisuan.base.clock import SystemClock
 from zhisuan.base.db import Database, QueryCount, driver_url
 from zhisuan.base.errors import IdempotencyConflict, InvalidInput, NotFound, TooLarge, Unavailable
-from zhisuan.base.idempotency import IdempotencyKey, body_hash, earlier_answer, remember_answer
+from zhisuan.base.idempotency import IdempotencyKey, Keyed, body_hash, earlier_answer, remember_answer
 from zhisuan.base.notify import Hub
 from zhisuan.base.outbox import OutboxEvent
 from zhisuan.base.postgres import EmbeddedPostgres, with_password
@@ -26,13 +26,14 @@ from zhisuan.testing.database import TestServer
 def call(database: Database, key: str, body: object, effect: str, *, fails: bool = False) -> dict[str, object]:
     """A change as the API makes one: its effect is an event."""
     with database.begin() as tx:
-        earlier = earlier_answer(tx, "org", "POST /x", key, body_hash(body))
+        asked = Keyed("org", "POST /x", key, body_hash(body))
+        earlier = earlier_answer(tx, asked)
         if earlier is not None:
             return earlier[1]
         tx.emit("effect", effect)
         if fails:
             raise RuntimeError("after the effect")
-        remember_answer(tx, "org", "POST /x", key, body_hash(body), 201, {"made": effect})
+        remember_answer(tx, asked, 201, {"made": effect})
         return {"made": effect}
 
 

@@ -102,12 +102,12 @@ def test_work_needs_funds_for_its_first_minute(world: World) -> None:
     """One card at 18 yuan an hour takes 0.30 yuan for a minute."""
     org_id = world.tenant(yuan="0.299988")
     with world.tx() as tx, pytest.raises(PaymentRequired, match=r"takes 0\.016667 度 for its first 60 s") as caught:
-        ledger.require_funds(tx, org_id, DU, PRICE)
+        ledger.require_funds(ledger.funds(tx.session, org_id, tx.now), DU, PRICE)
     assert caught.value.code == "empty_wallet" and caught.value.extra["needed_udu"] == 16_667
     world.top_up(org_id, "0.000018")
     with world.tx() as tx:
-        ledger.require_funds(tx, org_id, DU, PRICE)
-        ledger.require_funds(tx, org_id, DU * 10**6, 0)
+        ledger.require_funds(ledger.funds(tx.session, org_id, tx.now), DU, PRICE)
+        ledger.require_funds(ledger.funds(tx.session, org_id, tx.now), DU * 10**6, 0)
 
 
 def test_what_is_owed_is_paid_first(world: World, clock: ManualClock) -> None:

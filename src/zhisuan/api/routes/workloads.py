@@ -12,10 +12,10 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import Field
 from sqlalchemy import select
 
-from zhisuan.api import launching
 from zhisuan.api.auth import Allow, Caller
-from zhisuan.api.calls import IdempotencyKey, change
+from zhisuan.api.calls import IdempotencyKey, change, keyed
 from zhisuan.api.launching import checked_plan, market_of, snapshot_of, wish_of
+from zhisuan.api.ordering import Ordered, desk_of
 from zhisuan.api.paging import Cursor, Limit, paged
 from zhisuan.api.platform import Platform, platform_of
 from zhisuan.api.pricing import dearest_shape, shape_for
@@ -54,8 +54,6 @@ from zhisuan.execution import checkpoints
 from zhisuan.execution import service as execution
 from zhisuan.execution.tables import Artefact
 from zhisuan.placement.alternatives import plan_wish
-from zhisuan.tenancy import service as tenancy
-from zhisuan.workload import secrets
 from zhisuan.workload import service as workloads
 from zhisuan.workload.reading.file import parse_workload
 from zhisuan.workload.spec import WorkloadSpec
@@ -93,22 +91,10 @@ def launch(request: Request, body: Launch, key: IdempotencyKey, caller: Writer) 
     """Launch a workload: checked, priced, placed if there is a place, and explained."""
     order = read_order(body.file, body.secrets)
     check_uploads(order.spec, workdir_blob=body.workdir_blob, mounts=body.mounts, files=body.files)
-    who = caller.principal
-    here = platform_of(request)
-
-    def work(tx: Tx) -> WorkloadLaunched:
-        for blob_id in [*body.mounts.values(), *([body.workdir_blob] if body.workdir_blob else [])]:
-            workloads.blob_visible(tx, blob_id, who.org_id)
-        project = tenancy.project_named(tx, who.org_id, body.project or who.project_id)
-        workload, placed = launching.launch(
-            tx, org_id=who.org_id, project_id=project.id, spec=order.spec, file=order.text, by=who.user_id, ttl=here.site_ttl,
-            workdir_blob=body.workdir_blob, mount_blobs=body.mounts, mount_files=body.files,
-        )  # fmt: skip
-        secrets.keep(tx, here.vault, workload.id, order.secrets)
-        return WorkloadLaunched(workload=workload_view(tx, workload), placement=placement_view(placed.record))
-
+    here, who = platform_of(request), caller.principal
     told = body.model_dump() | {"file": order.text, "secrets": order.fingerprints(here.vault)}
-    return change(request, principal=who.org_id, actor=who.user_id, key=key, body=told, work=work, status=201)
+    call = keyed(request, who.org_id, key, told)
+    return desk_of(request).take(Ordered(call, who, order, body.project, body.workdir_blob, body.mounts, body.files))
 
 
 @router.post("/quotes", response_model=QuoteView)

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from fastapi import FastAPI
 
 from zhisuan.api import problems
-from zhisuan.api.build import add_routes, new_app
+from zhisuan.api.build import add_routes, new_app, work_with
 from zhisuan.api.platform import Platform
 from zhisuan.base.clock import Clock
 from zhisuan.base.ids import Ids
@@ -104,7 +104,7 @@ class CityServer:
             vault=Vault.of_installation(self._settings.data_dir, None),
         )  # fmt: skip
         self.app = _application(self._number)
-        self.app.state.platform = self.platform
+        work_with(self.app, self.platform)
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._repeat(*step)) for step in self._steps]
 

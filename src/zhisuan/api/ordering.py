@@ -1,0 +1,122 @@
+"""Orders as they come in. Those that come at the same time are taken in one transaction, in which none waits for another; each has its
+own answer, and what is wrong with one is nothing to the others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import SQLAlchemyError
+
+from zhisuan.api import launching
+from zhisuan.api.calls import replayed
+from zhisuan.api.platform import Platform
+from zhisuan.api.schemas import WorkloadLaunched
+from zhisuan.api.submitting import Order
+from zhisuan.api.views import placement_view, quoted_view
+from zhisuan.base.db import Tx
+from zhisuan.base.errors import ZhisuanError
+from zhisuan.base.idempotency import Keyed, earlier_answers, remember_answer
+from zhisuan.base.together import Together
+from zhisuan.tenancy import service as tenancy
+from zhisuan.tenancy.service import Principal
+from zhisuan.workload import secrets
+from zhisuan.workload import service as workloads
+
+TOGETHER_MAX = 50
+CREATED = 201
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """One order with its key; ``uploads``: workdir, blobs by target, and the targets that are one file."""
+
+    call: Keyed
+    who: Principal
+    order: Order
+    project: str | None
+    workdir_blob: str | None
+    mounts: dict[str, str]
+    files: Sequence[str]
+
+
+class Desk:
+    """Takes the orders of one server process."""
+
+    def __init__(self, here: Platform) -> None:
+        self._here = here
+        self._together: Together[Ordered, JSONResponse] = Together(self._take_all, TOGETHER_MAX)
+
+    def take(self, ordered: Ordered) -> JSONResponse:
+        """Launch it, or give the answer that its key was given before. Raises what is wrong with it."""
+        return self._together(ordered)
+
+    def _take_all(self, orders: Sequence[Ordered]) -> list[JSONResponse | Exception]:
+        """Alone go: the second of one key, one that must wait for somebody, and all where the database refuses something."""
+        first = {ordered.call.identity: number for number, ordered in reversed(list(enumerate(orders)))}
+        numbers = sorted(first.values())
+        made: dict[int, JSONResponse | Exception]
+        try:
+            made = dict(zip(numbers, self._in_one([orders[n] for n in numbers]), strict=True))
+        except SQLAlchemyError as error:
+            made = {0: error} if len(orders) == 1 else {}
+        return [
+            self._alone(ordered) if isinstance(found := made.get(number, launching.Crowded()), launching.Crowded) else found
+            for number, ordered in enumerate(orders)
+        ]
+
+    def _in_one(self, orders: Sequence[Ordered]) -> "list[JSONResponse | ZhisuanError | launching.Crowded]":
+        with self._here.database.begin() as tx:
+            found: list[Any] = [
+                replayed(earlier) if isinstance(earlier, tuple) else earlier
+                for earlier in earlier_answers(tx, [ordered.call for ordered in orders])
+            ]
+            projects: dict[tuple[str, str | None], str] = {}
+            asked = {}
+            for number, ordered in enumerate(orders):
+                if found[number] is None:
+                    try:
+                        asked[number] = _asked(tx, ordered, projects)
+                    except ZhisuanError as error:
+                        found[number] = error
+            launched = launching.launch_all(tx, list(asked.values()), self._here.site_ttl)
+            for number, made in zip(asked, launched, strict=True):
+                found[number] = self._answer(tx, orders[number], made) if isinstance(made, launching.Launched) else made
+            return found
+
+    def _answer(self, tx: Tx, ordered: Ordered, made: launching.Launched) -> JSONResponse:
+        secrets.keep(tx, self._here.vault, made.workload.id, ordered.order.secrets)
+        view = WorkloadLaunched(workload=quoted_view(made.workload, made.quote), placement=placement_view(made.placed.record))
+        answer = view.model_dump(mode="json")
+        remember_answer(tx, ordered.call, CREATED, answer)
+        return JSONResponse(answer, CREATED)
+
+    def _alone(self, ordered: Ordered) -> JSONResponse | Exception:
+        try:
+            with self._here.database.begin(ordered.who.user_id) as tx:
+                (earlier,) = earlier_answers(tx, [ordered.call])
+                if earlier is not None:
+                    return replayed(earlier) if isinstance(earlier, tuple) else earlier
+                return self._answer(tx, ordered, launching.launch(tx, _asked(tx, ordered, {}), self._here.site_ttl))
+        except (ZhisuanError, SQLAlchemyError) as error:
+            return error
+
+
+def desk_of(request: Request) -> Desk:
+    desk: Desk = request.app.state.desk
+    return desk
+
+
+def _asked(tx: Tx, ordered: Ordered, projects: dict[tuple[str, str | None], str]) -> launching.Asked:
+    """Raises ``NotFound`` for an upload or a project that is not there for the caller."""
+    who = ordered.who
+    for blob_id in [*ordered.mounts.values(), *([ordered.workdir_blob] if ordered.workdir_blob else [])]:
+        workloads.blob_visible(tx, blob_id, who.org_id)
+    name = who.org_id, ordered.project or who.project_id
+    if name not in projects:
+        projects[name] = tenancy.project_named(tx, *name).id
+    return launching.Asked(
+        who.org_id, projects[name], ordered.order.spec, ordered.order.text, who.user_id, ordered.workdir_blob, ordered.mounts,
+        ordered.files,
+    )  # fmt: skip
