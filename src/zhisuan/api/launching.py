@@ -204,7 +204,8 @@ def launch_all(tx: Tx, asked: Sequence[Asked], ttl: timedelta) -> list[Launched 
     looked = _Looked()
     checked = [_check(replace(tx, actor=one.by), one, ttl, looked) for one in asked]
     held = hold_sites(tx, [c.plan for c in checked if isinstance(c, _Checked)])
-    return [c if isinstance(c, ZhisuanError) else _settle_unhindered(replace(tx, actor=c.asked.by), c, held) for c in checked]
+    taken = [take_unhindered(tx, c.plan, held) if isinstance(c, _Checked) else None for c in checked]
+    return [_settle_unhindered(tx, c, t) if isinstance(c, _Checked) else c for c, t in zip(checked, taken, strict=True)]
 
 
 class _Looked:
@@ -256,11 +257,10 @@ def _checked(tx: Tx, asked: Asked, ttl: timedelta, looked: _Looked) -> _Checked:
     return _Checked(asked, _allowed(tx, snapshot, made, spec), quote, pinned)
 
 
-def _settle_unhindered(tx: Tx, checked: _Checked, held: frozenset[str]) -> Launched | Crowded:
-    taken = take_unhindered(tx, checked.plan, held)
+def _settle_unhindered(tx: Tx, checked: _Checked, taken: Candidate | None) -> Launched | Crowded:
     if taken is None and checked.plan.candidates:
         return Crowded()
-    return _settle(tx, checked, taken)
+    return _settle(replace(tx, actor=checked.asked.by), checked, taken)
 
 
 def _settle(tx: Tx, checked: _Checked, taken: Candidate | None) -> Launched:

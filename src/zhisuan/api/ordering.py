@@ -55,16 +55,18 @@ class Desk:
     def _take_all(self, orders: Sequence[Ordered]) -> list[JSONResponse | Exception]:
         """Alone go: the second of one key, one that must wait for somebody, and all where the database refuses something."""
         first = {ordered.call.identity: number for number, ordered in reversed(list(enumerate(orders)))}
-        numbers = sorted(first.values())
-        made: dict[int, JSONResponse | Exception]
-        try:
-            made = dict(zip(numbers, self._in_one([orders[n] for n in numbers]), strict=True))
-        except SQLAlchemyError as error:
-            made = {0: error} if len(orders) == 1 else {}
-        return [
-            self._alone(ordered) if isinstance(found := made.get(number, launching.Crowded()), launching.Crowded) else found
-            for number, ordered in enumerate(orders)
-        ]
+        made: dict[int, JSONResponse | Exception] = {}
+        rest, before = sorted(first.values()), 0
+        while rest and len(rest) != before:
+            try:
+                found = dict(zip(rest, self._in_one([orders[n] for n in rest]), strict=True))
+            except SQLAlchemyError as error:
+                made |= {rest[0]: error} if len(rest) == 1 else {}
+                break
+            before = len(rest)
+            rest = [n for n in rest if isinstance(found[n], launching.Crowded)]
+            made |= {n: answer for n, answer in found.items() if n not in rest}
+        return [made[n] if n in made else self._alone(ordered) for n, ordered in enumerate(orders)]
 
     def _in_one(self, orders: Sequence[Ordered]) -> "list[JSONResponse | ZhisuanError | launching.Crowded]":
         with self._here.database.begin() as tx:
