@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from zhisuan.api.platform import platform_of
+from zhisuan.base.db import Database
 from zhisuan.base.errors import Forbidden, NotAuthenticated
 from zhisuan.base.text import Text
 from zhisuan.supply import service as supply
@@ -63,9 +64,14 @@ class Allow(Rule):
 class SiteAgent(Rule):
     """Lets in a site's agent by its credential; gives the site's id."""
 
-    def __call__(self, request: Request) -> str:
-        with platform_of(request).database.begin() as tx:
-            return supply.site_id_of_credential(tx, bearer(request))
+    async def __call__(self, request: Request) -> str:
+        here = platform_of(request)
+        return await here.in_own_thread(_site_id, here.database, bearer(request))
+
+
+def _site_id(database: Database, secret: str | None) -> str:
+    with database.begin() as tx:
+        return supply.site_id_of_credential(tx, secret)
 
 
 class Gateway(Rule):

@@ -14,11 +14,11 @@ from zhisuan.api.calls import replayed
 from zhisuan.api.platform import Platform
 from zhisuan.api.schemas import WorkloadLaunched
 from zhisuan.api.submitting import Order
+from zhisuan.api.together import Together
 from zhisuan.api.views import placement_view, quoted_view
 from zhisuan.base.db import Tx
 from zhisuan.base.errors import ZhisuanError
 from zhisuan.base.idempotency import Keyed, earlier_answers, remember_answer
-from zhisuan.base.together import Together
 from zhisuan.tenancy import service as tenancy
 from zhisuan.tenancy.service import Principal
 from zhisuan.workload import secrets
@@ -48,9 +48,9 @@ class Desk:
         self._here = here
         self._together: Together[Ordered, JSONResponse] = Together(self._take_all, TOGETHER_MAX)
 
-    def take(self, ordered: Ordered) -> JSONResponse:
+    async def take(self, ordered: Ordered) -> JSONResponse:
         """Launch it, or give the answer that its key was given before. Raises what is wrong with it."""
-        return self._together(ordered)
+        return await self._together(ordered)
 
     def _take_all(self, orders: Sequence[Ordered]) -> list[JSONResponse | Exception]:
         """Alone go: the second of one key, one that must wait for somebody, and all where the database refuses something."""

@@ -30,7 +30,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import func, select
 
 from zhisuan.api import launching
@@ -229,7 +228,7 @@ async def run_step(here: Platform, step: Step) -> None:
     while True:
         more = False
         try:
-            more = await run_in_threadpool(step.run, here)
+            more = await here.in_own_thread(step.run, here)
         except Exception:
             log.exception("the step %s failed; it runs again in %s s", step.name, step.every_seconds)
         if not more:

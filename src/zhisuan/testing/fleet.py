@@ -22,10 +22,12 @@ from zhisuan.wire.site import (
     SyncAnswer,
     SyncRequest,
     UsageBatch,
+    UsageWindow,
 )
 
 WAIT_SECONDS = 20
 RETRY_SECONDS = 1.0
+BATCH = 500
 
 
 @dataclass(slots=True)
@@ -48,8 +50,9 @@ class SiteAccess:
 
 
 class SimulatedAgent:
-    """One site, with the two lanes of a real agent (``zhisuan.site.sync``): a long poll, and one that tells at once what has changed,
-    with the latest of all leases in each message. ``run_seconds`` is how long each piece of work seems to run."""
+    """One site, with the lanes of a real agent (``zhisuan.site.sync``, ``spool``): a long poll, one that tells at once what has changed,
+    with the latest of all leases in each message, and one for the usage there is. ``run_seconds``: how long each piece of work seems
+    to run."""
 
     def __init__(
         self, access: SiteAccess, server_url: str, session: aiohttp.ClientSession, stats: FleetStats, run_seconds: float
@@ -65,11 +68,14 @@ class SimulatedAgent:
         self._version: str | None = None
         self._sequence = 0
         self._changed = asyncio.Event()
+        self._unsent: list[UsageWindow] = []
+        self._metered = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Both lanes, for ever; each new offer is worked on beside them."""
+        """All lanes, for ever; each new offer is worked on beside them."""
         self._keep(asyncio.create_task(self._tell()))
+        self._keep(asyncio.create_task(self._send_usage()))
         while True:
             answer = await self._sync("poll", WAIT_SECONDS if self._version is not None else 0)
             if answer is None:
@@ -107,18 +113,23 @@ class SimulatedAgent:
         await asyncio.sleep(self._run_seconds)
         ended = max(started, whole_second(datetime.now(UTC)))
         end = {"started_at": started, "ended_at": ended, "exit_code": 0, "reason": "completed"}
-        windows = windows_due(offer, started, ended)
-        if windows:
-            await self._meter(UsageBatch(windows=windows).model_dump_json())
+        self._unsent += windows_due(offer, started, ended)
+        self._metered.set()
         self._say(offer, LeasePhase.exited, complete=True, **end)
 
-    async def _meter(self, batch: str) -> None:
-        """Until the server has taken every window."""
+    async def _send_usage(self) -> None:
+        """Windows that come before their lease was heard of are sent again."""
         while True:
-            body = await self._post("usage", "/usage", batch)
-            if body is not None and not Accepted.model_validate_json(body).retry:
-                return
-            await asyncio.sleep(RETRY_SECONDS)
+            await self._metered.wait()
+            self._metered.clear()
+            sent = self._unsent[:BATCH]
+            body = await self._post("usage", "/usage", UsageBatch(windows=tuple(sent)).model_dump_json()) if sent else None
+            if body is not None:
+                again = set(Accepted.model_validate_json(body).retry)
+                self._unsent = [w for w in sent if w.id in again] + self._unsent[len(sent) :]
+            if self._unsent:
+                self._metered.set()
+                await asyncio.sleep(RETRY_SECONDS if len(self._unsent) < BATCH else 0)
 
     def _say(self, offer: LeaseOffer, phase: LeasePhase, **more: object) -> None:
         self._reports[offer.lease_id] = LeaseReport.model_validate(

@@ -105,11 +105,11 @@ async def sync(request: Request, body: SyncRequest, site_id: Agent) -> Response:
     loop = asyncio.get_running_loop()
     until = loop.time() + body.wait_seconds
     with here.hub.listening(SITE_CHANNEL, site_id) as signal:
-        answer = await run_in_threadpool(_sync_once, here, site_id, body)
+        answer = await here.in_own_thread(_sync_once, here, site_id, body)
         while answer.version == body.known_version and (left := until - loop.time()) > 0:
             if not await signal.wait(left):
                 break
-            answer = await run_in_threadpool(_desired, here, site_id)
+            answer = await here.in_own_thread(_desired, here, site_id)
     # Put together from offers as they are kept: a site may hold hundreds, and asks with each that begins or ends.
     head = {"version": answer.version, "server_time": here.database.clock.now()}
     data = orjson.dumps(head)[:-1] + b',"leases":[' + b",".join(answer.offers) + b"]}"
@@ -151,8 +151,13 @@ def _desired(here: Platform, site_id: str) -> Desired:
 
 
 @router.post("/usage")
-def report_usage(request: Request, body: UsageBatch, site_id: Agent) -> Accepted:
-    with platform_of(request).database.begin(site_id) as tx:
+async def report_usage(request: Request, body: UsageBatch, site_id: Agent) -> Accepted:
+    here = platform_of(request)
+    return await here.in_own_thread(_take_windows, here, site_id, body)
+
+
+def _take_windows(here: Platform, site_id: str, body: UsageBatch) -> Accepted:
+    with here.database.begin(site_id) as tx:
         return usage.accept_windows(tx, site_id, body.windows)
 
 

@@ -54,6 +54,7 @@ from zhisuan.execution import checkpoints
 from zhisuan.execution import service as execution
 from zhisuan.execution.tables import Artefact
 from zhisuan.placement.alternatives import plan_wish
+from zhisuan.tenancy.service import Principal
 from zhisuan.workload import service as workloads
 from zhisuan.workload.reading.file import parse_workload
 from zhisuan.workload.spec import WorkloadSpec
@@ -87,14 +88,17 @@ class QuoteBody(Body):
 
 
 @router.post("/workloads", status_code=201, response_model=WorkloadLaunched)
-def launch(request: Request, body: Launch, key: IdempotencyKey, caller: Writer) -> JSONResponse:
+async def launch(request: Request, body: Launch, key: IdempotencyKey, caller: Writer) -> JSONResponse:
     """Launch a workload: checked, priced, placed if there is a place, and explained."""
+    return await desk_of(request).take(await run_in_threadpool(_ordered, request, body, key, caller.principal))
+
+
+def _ordered(request: Request, body: Launch, key: str, who: Principal) -> Ordered:
     order = read_order(body.file, body.secrets)
     check_uploads(order.spec, workdir_blob=body.workdir_blob, mounts=body.mounts, files=body.files)
-    here, who = platform_of(request), caller.principal
-    told = body.model_dump() | {"file": order.text, "secrets": order.fingerprints(here.vault)}
+    told = body.model_dump() | {"file": order.text, "secrets": order.fingerprints(platform_of(request).vault)}
     call = keyed(request, who.org_id, key, told)
-    return desk_of(request).take(Ordered(call, who, order, body.project, body.workdir_blob, body.mounts, body.files))
+    return Ordered(call, who, order, body.project, body.workdir_blob, body.mounts, body.files)
 
 
 @router.post("/quotes", response_model=QuoteView)
