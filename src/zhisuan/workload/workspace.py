@@ -1,7 +1,7 @@
 """Workspaces: interactive sessions at a site, and how they are started there.
 
 A workspace is a workload with one port that only its organisation reaches, through the gateway and the site's tunnel. What
-it runs is the platform's: JupyterLab where the site has it, or the terminals of ``sessions/terminals.py``, which travel in
+it runs is the platform's: JupyterLab where the site has it, or the terminals of ``programs/terminals.py``, which travel in
 the script, so that a site needs nothing but Python for them. Both answer below ``base_path`` and take one token, made for one
 lease, which the gateway adds to every request.
 """
@@ -80,7 +80,7 @@ def script(kind: str) -> str:
     """The bash script that runs the session."""
     if kind == "jupyter":
         return _JUPYTER
-    program = (files("zhisuan.workload.sessions") / "terminals.py").read_text("utf-8")
+    program = (files("zhisuan.workload.programs") / "terminals.py").read_text("utf-8")
     return (
         'for python in python3 python; do command -v "$python" > /dev/null && break; done\n'
         f"exec \"$python\" -I - <<'{_END}'\n{program}\n{_END}\n"
