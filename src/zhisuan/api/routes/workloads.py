@@ -285,12 +285,15 @@ def artefacts(
     request: Request,
     workload_id: str,
     caller: Annotated[Caller, Depends(Allow("org:workload:read"))],
+    path: Annotated[str | None, Query(max_length=4096, description="Only what was left under this path.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> PageOf[ArtefactView]:
     with platform_of(request).database.begin() as tx:
         found = workloads.visible(tx, workload_id, caller.org_scope)
         query = select(Artefact).where(Artefact.workload_id == found.id)
+        if path is not None:
+            query = query.where(Artefact.path == path)
         return paged(tx, query, Artefact.id, ArtefactView.model_validate, limit, cursor)
 
 

@@ -64,6 +64,7 @@ from zhisuan.sdk.types.supply import (
     TokenInfo,
     Use,
 )
+from zhisuan.sdk.types.tasks import TaskEnd
 from zhisuan.sdk.types.volumes import DataUse, FolderEntry, UploadState, Volume, VolumeFile, VolumeUse, VolumeVersion
 from zhisuan.sdk.types.work import (
     Artefact,
@@ -80,6 +81,7 @@ from zhisuan.sdk.types.work import (
     Rejected,
     ScorePart,
     StateEvent,
+    Tasks,
     WatchEvent,
     Why,
     Workload,
@@ -158,6 +160,8 @@ __all__ = [
     "SiteLink",
     "StateEvent",
     "Station",
+    "TaskEnd",
+    "Tasks",
     "TenantOverview",
     "TokenCounts",
     "TokenInfo",
