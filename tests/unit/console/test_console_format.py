@@ -94,3 +94,11 @@ def test_facts_of_a_trace() -> None:
         ("chosen", {"site_id": "s", "site_name": "A", "node_hostnames": ["n"]}, "A / n"), ("anything", {"a": 1, "b": None}, "a 1"),
     ):  # fmt: skip
         assert fact_text(name, value, say) == wanted
+
+
+def test_an_order_of_many_tasks_says_how_many() -> None:
+    from zhisuan.console.wording import resources_text
+
+    asked = {"cpus_milli": 2500, "memory_mib": 2048, "accelerators": [["A100", 1]], "tasks": None}
+    assert resources_text(asked, Speech("en")) == "2.5 cores · 2 GiB · A100 × 1"
+    assert resources_text(asked | {"tasks": {"count": 1000}}, Speech("zh")) == "2.5 核 · 2 GiB · A100 × 1 · 1,000 个任务"
