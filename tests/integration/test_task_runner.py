@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,9 +20,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from zhisuan.workload.tasks import Tasks, script
+from zhisuan.base.secrets import digest
+from zhisuan.workload.programs import task_mates
+from zhisuan.workload.tasks import PORTS, PORTS_FROM, PORTS_TRIED, Tasks, script
 
-RECORD = ".zhisuan-tasks.csv"
+RECORD = ".zhisuan-tasks"
 PATIENCE_SECONDS = 60.0
 
 
@@ -77,7 +80,19 @@ class Site:
         return _read(self.folder / "artifacts" / "tasks.csv")
 
     def record(self) -> dict[int, tuple[int, int]]:
-        return _read(self.folder / "checkpoint" / RECORD)
+        found: dict[int, tuple[int, int]] = {}
+        for part in sorted((self.folder / "checkpoint" / RECORD).glob("*.csv")):
+            found |= _read(part)
+        return found
+
+    def keep(self, text: str) -> None:
+        """A record as an attempt before has left it."""
+        folder = self.folder / "checkpoint" / RECORD
+        folder.mkdir()
+        (folder / "00000.csv").write_text(text)
+
+    def forget(self) -> None:
+        shutil.rmtree(self.folder / "checkpoint" / RECORD)
 
     def marks(self) -> list[str]:
         """What tasks have written to ``work/marks``."""
@@ -136,10 +151,10 @@ def test_as_many_run_at_once_as_there_are_cores_and_share_them(site: Site) -> No
     assert site.output(0) == ["threads 1"]
     assert site.run(Tasks(6, 1), "rm -f marks; " + count) == 0
     assert site.output(0) == []
-    (site.folder / "checkpoint" / RECORD).unlink()
+    site.forget()
     assert site.run(Tasks(2, 1), count, share_threads=True) == 0
     assert site.output(1) == ["threads 3"], "one at a time has them all"
-    (site.folder / "checkpoint" / RECORD).unlink()
+    site.forget()
     site.variables = {"OMP_NUM_THREADS": "7"}
     assert site.run(Tasks(2, 2), count, share_threads=False) == 0
     assert site.output(1) == ["threads 7"], "what the tenant set is left alone"
@@ -235,6 +250,20 @@ def test_five_thousand_tasks(site: Site) -> None:
     assert len(site.log) < 200, "what has nothing to say is not spoken of"
 
 
+def test_a_full_part_of_the_record_is_not_written_again(site: Site) -> None:
+    """So that a checkpoint that is saved each minute sends what is new."""
+    folder = site.folder / "checkpoint" / RECORD
+    run = "[[ $ZHISUAN_TASK_INDEX -lt 600 ]] || sleep 0.05; [[ $ZHISUAN_TASK_INDEX != 300 ]]"
+    process = site.start(Tasks(700, 2), run)
+    first = wait(lambda: len(site.record()) > 600 and (folder / "00000.csv").stat(), "two full parts")
+    assert process.wait(PATIENCE_SECONDS) == 1
+    assert (folder / "00000.csv").stat().st_ino == first.st_ino
+    assert sorted(path.name for path in folder.iterdir()) == ["00000.csv", "00001.csv", "00002.csv"]
+    assert site.record() == {i: (1, 0) for i in range(700) if i != 300}
+    site.run(Tasks(700, 2), "echo $ZHISUAN_TASK_INDEX >> marks")
+    assert site.marks() == ["300"]
+
+
 def test_told_to_end_the_tasks_are_told_and_the_rest_runs_later(site: Site) -> None:
     run = """trap 'echo told; exit 5' TERM; echo began $ZHISUAN_TASK_INDEX >> marks
     [[ $ZHISUAN_TASK_INDEX -lt 10 ]] || sleep 60 & wait; echo ended $ZHISUAN_TASK_INDEX >> marks"""
@@ -279,14 +308,14 @@ def test_a_runner_that_is_killed_takes_its_tasks_along_and_the_next_goes_on(site
 
 def test_a_record_of_other_tasks_or_none_is_passed_over(site: Site) -> None:
     at = "2026-01-01T00:00:00.000Z"
-    path = site.folder / "checkpoint" / RECORD
-    path.write_text(f"index,tries,exit_status,began,ended\n0,1,0,{at},{at}\n9,1,0,{at},{at}\nx,1,0,{at},{at}\n-1,1,0,,\n2,1,0,{at}")
+    site.keep(f"index,tries,exit_status,began,ended\n0,1,0,{at},{at}\n9,1,0,{at},{at}\nx,1,0,{at},{at}\n-1,1,0,,\n2,1,0,{at}")
     assert site.run(Tasks(3, 1), "echo $ZHISUAN_TASK_INDEX >> marks") == 0
     assert site.marks() == ["1", "2"] and set(site.table()) == {0, 1, 2}
-    path.unlink()
-    path.mkdir()
+    site.forget()
+    (site.folder / "checkpoint" / RECORD).write_text("")
     assert site.run(Tasks(3, 1), "true") == 0, "a record that cannot be written costs the record, not the work"
-    assert set(site.table()) == {0, 1, 2} and any("could not be written" in line for line in site.log)
+    assert set(site.table()) == {0, 1, 2}
+    assert sum("cannot be read or written" in line for line in site.log) == 1
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -301,7 +330,7 @@ def test_whatever_fails_each_task_is_tried_as_often_as_it_may_and_told_once(
     here = Site(Path(tempfile.mkdtemp(dir=tmp_path)))
     before = {i for i in done if i < len(failures)}
     rows = "".join(f"{i},1,0,2026-01-01T00:00:00.000Z,2026-01-01T00:00:00.000Z\n" for i in before)
-    (here.folder / "checkpoint" / RECORD).write_text("index,tries,exit_status,began,ended\n" + rows)
+    here.keep("index,tries,exit_status,began,ended\n" + rows)
     run = f"fail=({' '.join(map(str, failures))}); echo $ZHISUAN_TASK_INDEX >> marks; [ $ZHISUAN_TASK_ATTEMPT -gt ${{fail[ZHISUAN_TASK_INDEX]}} ]"
     status = here.run(Tasks(len(failures), parallel, retries), run)
     expected = {
@@ -371,9 +400,10 @@ def test_several_nodes_that_are_told_to_end_go_on_from_the_first_ones_record(nod
     assert [process.wait(PATIENCE_SECONDS) for process in started] == [143, 0, 0]
     record = nodes.sites[0].record()
     assert record == dict.fromkeys(range(12), (1, 0))
-    kept = (nodes.sites[0].folder / "checkpoint" / RECORD).read_bytes()
+    kept = (nodes.sites[0].folder / "checkpoint" / RECORD / "00000.csv").read_text()
     for site in nodes.sites:
-        (site.folder / "checkpoint" / RECORD).write_bytes(kept)
+        shutil.rmtree(site.folder / "checkpoint" / RECORD, ignore_errors=True)
+        site.keep(kept)
         (site.folder / "work" / "marks").unlink()
     started = nodes.start(Tasks(30, 1), "echo $ZHISUAN_TASK_INDEX >> marks")
     assert [process.wait(PATIENCE_SECONDS) for process in started] == [0, 0, 0]
@@ -381,15 +411,16 @@ def test_several_nodes_that_are_told_to_end_go_on_from_the_first_ones_record(nod
     assert nodes.sites[0].table() == dict.fromkeys(range(30), (1, 0))
 
 
+def ports_of(token: str) -> list[int]:
+    return [PORTS_FROM + int(digest(f"{token}{n}")[:8], 16) % PORTS for n in range(PORTS_TRIED)]
+
+
 def test_a_stranger_at_the_first_nodes_door_tells_it_nothing(nodes: Nodes) -> None:
     """Who does not know the token is not heard, and one who takes a port beforehand only costs the order its first choice."""
-    from zhisuan.base.secrets import digest
-    from zhisuan.workload.tasks import PORTS, PORTS_FROM
-
-    ports = [PORTS_FROM + int(digest(f"zsw_token{n}")[:8], 16) % PORTS for n in range(2)]
-    with socket.create_server(("127.0.0.1", ports[0])):
+    first, second, *_ = ports_of("zsw_token")
+    with socket.create_server(("127.0.0.1", first)):
         started = nodes.start(Tasks(6, 1), "sleep 0.7")
-        wait(lambda: _forged(ports[1]), "the door")
+        wait(lambda: _forged(second), "the door")
         assert [process.wait(PATIENCE_SECONDS) for process in started] == [0, 0, 0]
     assert nodes.sites[0].table() == dict.fromkeys(range(6), (1, 0))
 
@@ -398,10 +429,43 @@ def _forged(port: int) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port), 1) as door, door.makefile("rwb") as talk:
             talk.readline()
-            talk.write(b"1 " + b"0" * 64 + b"\n1,9,9,x,x\ndone\n")
+            talk.write(b"1 0 " + b"0" * 64 + b"\n1,9,9,x,x\ndone\n")
             talk.flush()
             return talk.readline() == b""
     except ConnectionResetError:
         return True
     except OSError:
         return False
+
+
+def test_a_node_tells_all_again_when_the_first_did_not_take_it_and_believes_no_other(nodes: Nodes) -> None:
+    """The first node's part is played here: once by somebody without the token, once broken off, once well."""
+    port = ports_of("zsw_token")[0]
+    heard: list[list[bytes]] = []
+    with socket.create_server(("127.0.0.1", port)) as door:
+        process = nodes.sites[1].start(Tasks(9, 1), "true", nodes=3)
+        for token, thanks in (("another", True), ("zsw_token", False), ("zsw_token", True)):
+            heard.append(_play_the_first(door, port, token, thanks=thanks))
+        assert process.wait(PATIENCE_SECONDS) == 0
+    assert heard[0] == []
+    assert [row.split(b",")[:3] for row in heard[1]] == [[b"1", b"1", b"0"], [b"4", b"1", b"0"], [b"7", b"1", b"0"]]
+    assert heard[1] == heard[2]
+
+
+def _play_the_first(door: socket.socket, port: int, token: str, *, thanks: bool) -> list[bytes]:
+    connection, _ = door.accept()
+    with connection, connection.makefile("rwb") as talk:
+        talk.write(b"nonce\n")
+        talk.flush()
+        rank, nonce, proof = talk.readline().decode().split()
+        assert proof == task_mates._proof("zsw_token", "mate", rank, "nonce", port)
+        talk.write(task_mates._proof(token, "head", rank, nonce, port).encode() + b"\n")
+        talk.flush()
+        rows = []
+        for line in talk:
+            if line == b"done\n":
+                if thanks:
+                    talk.write(b"thanks\n")
+                return rows
+            rows.append(line)
+        return rows

@@ -16,7 +16,7 @@ from zhisuan.engines.artifacts import iter_artifacts
 from zhisuan.engines.contract import ExitReason, NodeGrant, RunSpec
 from zhisuan.workload.tasks import TABLE, Tasks, script
 
-RECORD = ".zhisuan-tasks.csv"
+RECORD = ".zhisuan-tasks/00000.csv"
 
 
 def order(tasks: Tasks, run: str, hostnames: tuple[str, ...] = (), **changes: Any) -> RunSpec:

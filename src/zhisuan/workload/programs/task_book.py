@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import time
 
-RECORD, TABLE = ".zhisuan-tasks.csv", "tasks.csv"
+RECORD, TABLE = ".zhisuan-tasks", "tasks.csv"
 HEAD = b"index,tries,exit_status,began,ended\n"
-SAVE_SECONDS, SAVE_SHARE = 1.0, 50
-"""The record is written each second, but seldom enough that no more than a fiftieth of the time goes into it."""
+PART_ROWS = 256
+SAVE_SECONDS = 1.0
 
 
 class Order:
@@ -54,69 +54,99 @@ LOG = Log()
 
 
 class Book:
-    """What has finished, by index: the row of the table, the tries it took and its exit status."""
+    """What has finished, by index and in the order of finishing: the row of the table, the tries it took and its exit status.
+
+    The record is a folder of files of ``PART_ROWS`` rows. A full one is not written again, so that a checkpoint that is saved often
+    sends little, and storing it costs no more than the table.
+    """
 
     def __init__(self, order: Order) -> None:
         self.count = order.count
         self.rows: dict[int, bytes] = {}
         self.failed: dict[int, tuple[int, int]] = {}
+        self._finished: list[int] = []
+        self._kept = 0
         self._due = 0.0
-        self._saved = -1
+        self._complaints: set[str] = set()
 
     def load(self) -> None:
         """Rows that are cut short, or of other tasks than there are, are passed over."""
-        try:
-            with open(_record_path(), "rb") as file:
-                lines = file.read().splitlines(keepends=True)
-        except OSError:
-            return
-        for line in lines[1:]:
-            self.take(line)
+        for path in self._parts():
+            try:
+                with open(path, "rb") as file:
+                    lines = file.read().splitlines(keepends=True)
+            except OSError as error:
+                self._complain(RECORD, error)
+                continue
+            for line in lines[1:]:
+                self.take(line)
 
     def take(self, row: bytes) -> None:
         parts = row.rstrip(b"\n").split(b",")
         if len(parts) != 5 or not row.endswith(b"\n") or not all(part.isdigit() for part in parts[:3]):
             return
         index, tries, status = map(int, parts[:3])
-        if index < self.count:
-            self.rows[index] = row
-            self.failed.pop(index, None)
-            if status:
-                self.failed[index] = tries, status
+        if index >= self.count or index in self.rows:
+            return
+        self.rows[index] = row
+        self._finished.append(index)
+        if status:
+            self.failed[index] = tries, status
 
     def summary(self) -> str:
         failed = f", {len(self.failed):,} failed" if self.failed else ""
         return f"{len(self.rows):,} of {self.count:,} tasks done{failed}"
 
     def save(self, *, at_once: bool = False) -> None:
-        """Write the record, when it is time and there is something new."""
-        began = time.monotonic()
-        if len(self.rows) == self._saved or (began < self._due and not at_once):
-            return
-        self._saved = len(self.rows)
-        _write(_record_path(), self.rows)
+        """Write what the record lacks, when it is time."""
         now = time.monotonic()
-        self._due = now + max(SAVE_SECONDS, (now - began) * SAVE_SHARE)
+        if len(self._finished) == self._kept or (now < self._due and not at_once):
+            return
+        self._due = now + SAVE_SECONDS
+        self._keep(self._finished, self._kept // PART_ROWS)
+        self._kept = len(self._finished)
 
     def close(self, *, complete: bool) -> None:
         """The last word. Of a complete order the record keeps what succeeded: who has it run again wants the others."""
-        _write(os.path.join(os.environ["ZHISUAN_ARTIFACTS"], TABLE), self.rows)
-        kept = {index: row for index, row in self.rows.items() if not (complete and index in self.failed)}
-        _write(_record_path(), kept)
+        self._write(os.path.join(os.environ["ZHISUAN_ARTIFACTS"], TABLE), sorted(self.rows))
+        self.save(at_once=True)
+        if complete and self.failed:
+            succeeded = [index for index in self._finished if index not in self.failed]
+            changed = next(at for at, index in enumerate(self._finished) if index in self.failed)
+            self._keep(succeeded, changed // PART_ROWS)
+            for path in self._parts()[-(-len(succeeded) // PART_ROWS) :]:
+                os.unlink(path)
+
+    def _keep(self, finished: list[int], part: int) -> None:
+        """Write the parts of the record from this one on."""
+        for first in range(part * PART_ROWS, len(finished), PART_ROWS):
+            path = os.path.join(_record_folder(), f"{first // PART_ROWS:05d}.csv")
+            self._write(path, finished[first : first + PART_ROWS])
+
+    def _parts(self) -> list[str]:
+        folder = _record_folder()
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+        return [os.path.join(folder, name) for name in sorted(names) if name.endswith(".csv")]
+
+    def _write(self, path: str, indices: list[int]) -> None:
+        """A full disk costs the table, never the work."""
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path + ".new", "wb") as file:
+                file.write(HEAD + b"".join([self.rows[index] for index in indices]))
+            os.replace(path + ".new", path)
+        except OSError as error:
+            self._complain(os.path.basename(path), error)
+
+    def _complain(self, name: str, error: OSError) -> None:
+        """Each trouble once."""
+        if str(error) not in self._complaints:
+            self._complaints.add(str(error))
+            LOG.say(f"{name} cannot be read or written: {error.strerror}. The tasks go on.")
 
 
-def _record_path() -> str:
+def _record_folder() -> str:
     return os.path.join(os.environ["ZHISUAN_CHECKPOINT"], RECORD)
-
-
-def _write(path: str, rows: dict[int, bytes]) -> None:
-    """A full disk costs the table, never the work."""
-    try:
-        with open(path + ".new", "wb") as file:
-            file.write(HEAD + b"".join(rows[index] for index in sorted(rows)))
-        os.replace(path + ".new", path)
-    except OSError as error:
-        LOG.say(f"{os.path.basename(path)} could not be written: {error.strerror}")
 
 
 class Clock:

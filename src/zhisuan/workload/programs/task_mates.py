@@ -1,7 +1,12 @@
 """How the nodes of one order of tasks work together: the other ranks tell rank 0 what has finished with them.
 
-Sent to the site behind ``task_runner``, where an order has several nodes. They connect to the first node's address over TCP; each
-proves that it knows the token of the lease, which is never sent itself.
+Sent to the site behind ``task_runner``, where an order has several nodes. They connect to the first node's address over TCP. Both ends
+prove that they know the token of the lease, which is never sent itself, and for which port they do: whoever took another of the ports
+can pass nothing on.
+
+    head → mate  nonce
+    mate → head  rank, nonce of its own, proof
+    head → mate  proof; then rows of the table come, and at the end "done", which is answered by "thanks"
 """
 
 from __future__ import annotations
@@ -20,6 +25,9 @@ from io import BufferedRWPair
 from zhisuan.workload.programs.task_book import Book, Order
 from zhisuan.workload.programs.task_runner import Alone
 
+PAUSE_SECONDS = 0.25
+PROOF_SECONDS = 10.0
+"""How long somebody who connects may take to show that it is of this order, and a node to hear from the first."""
 WAY_OUT = "Ask for one node, or let the site's operator give its nodes a network (gang_network: host)."
 
 
@@ -33,9 +41,9 @@ class Head(Alone):
         self._done: set[int] = set()
         self._here: set[int] = set()
         family = socket.AF_INET6 if ":" in order.addresses[0] else socket.AF_INET
-        for port in order.ports:
+        for self._port in order.ports:
             try:
-                self._listener = socket.create_server(("", port), family=family)
+                self._listener = socket.create_server(("", self._port), family=family)
                 break
             except OSError as error:
                 refusal = error
@@ -43,8 +51,8 @@ class Head(Alone):
             sys.exit(f"[zhisuan] No port is free for the other nodes of this order: {refusal.strerror}.")
         _thread(self._accept)
 
-    def over(self, *, stopping: bool) -> bool:
-        return len(self._done) == self._order.nodes - 1 or (stopping and not self._here - self._done)
+    def over(self, *, given_up: bool) -> bool:
+        return len(self._done) == self._order.nodes - 1 or (given_up and not self._here - self._done)
 
     def hand_over(self, book: Book) -> None:
         while self._heard:
@@ -52,21 +60,27 @@ class Head(Alone):
 
     def _accept(self) -> None:
         while True:
-            connection, _ = self._listener.accept()
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:  # no descriptor is free just now
+                time.sleep(PAUSE_SECONDS)
+                continue
             _thread(self._hear, connection)
 
     def _hear(self, connection: socket.socket) -> None:
         nonce = os.urandom(16).hex()
         rank = -1
         try:
+            connection.settimeout(PROOF_SECONDS)
             with connection, connection.makefile("rwb") as talk:
                 _send(talk, nonce)
-                name, _, proof = talk.readline(200).decode("ascii", "replace").strip().partition(" ")
-                if not hmac.compare_digest(proof, _proof(self._order.token, nonce + name)):
+                name, theirs, proof = _words(talk, 3)
+                if not hmac.compare_digest(proof, _proof(self._order.token, "mate", name, nonce, self._port)):
                     return
+                connection.settimeout(None)
                 rank = int(name)
                 self._here.add(rank)
-                _send(talk, "welcome")
+                _send(talk, _proof(self._order.token, "head", name, theirs, self._port))
                 for line in talk:
                     if line == b"done\n":
                         self._done.add(rank)
@@ -102,8 +116,8 @@ class Mate(Alone):
         self._closing = True
         self._news.set()
 
-    def over(self, *, stopping: bool) -> bool:
-        return self._delivered or (stopping and self.lost)
+    def over(self, *, given_up: bool) -> bool:
+        return self._delivered or (given_up and self.lost)
 
     def _deliver(self) -> None:
         turn = 0
@@ -113,16 +127,18 @@ class Mate(Alone):
             except (OSError, ValueError):
                 self.lost = True
                 turn += 1
-                time.sleep(0.2 if turn % len(self._order.ports) else 1.0)
+                time.sleep(PAUSE_SECONDS)
         _poke(self._wake)
 
     def _talk(self, port: int) -> None:
-        with socket.create_connection((self._order.addresses[0], port), 10) as connection, connection.makefile("rwb") as talk:
-            rank, nonce = str(self._order.rank), talk.readline(200).decode("ascii", "replace").strip()
-            _send(talk, rank + " " + _proof(self._order.token, nonce + rank))
-            if talk.readline(200) != b"welcome\n":
+        with socket.create_connection((self._order.addresses[0], port), PROOF_SECONDS) as connection, connection.makefile("rwb") as talk:
+            (theirs,) = _words(talk, 1)
+            rank, nonce = str(self._order.rank), os.urandom(16).hex()
+            _send(talk, f"{rank} {nonce} {_proof(self._order.token, 'mate', rank, theirs, port)}")
+            if not hmac.compare_digest(_words(talk, 1)[0], _proof(self._order.token, "head", rank, nonce, port)):
                 raise ValueError("somebody else listens there")
             self.lost = False
+            self._news.set()
             sent = 0
             while not self._delivered:
                 self._news.wait()
@@ -159,8 +175,16 @@ def _send(talk: BufferedRWPair, text: str) -> None:
     talk.flush()
 
 
-def _proof(token: str, said: str) -> str:
-    return hmac.new(token.encode(), said.encode(), hashlib.sha256).hexdigest()
+def _words(talk: BufferedRWPair, count: int) -> list[str]:
+    """A line of so many words of ASCII. Raises ValueError."""
+    words = talk.readline(300).decode("ascii").split()
+    if len(words) != count:
+        raise ValueError("not what was expected")
+    return words
+
+
+def _proof(token: str, side: str, rank: str, nonce: str, port: int) -> str:
+    return hmac.new(token.encode(), f"{side} {rank} {nonce} {port}".encode(), hashlib.sha256).hexdigest()
 
 
 def _poke(wake: int) -> None:

@@ -32,7 +32,7 @@ TELL_SECONDS = 5.0
 SHOWN_MAX = 100
 SPAWN_TRIES, SPAWN_PAUSE_SECONDS = 50, 0.1
 SWEEP_SECONDS, SWEEP_PAUSE_SECONDS = 10.0, 0.005
-JOIN_SECONDS = 900.0
+JOIN_SECONDS, STOP_SECONDS = 900.0, 5.0
 CANNOT_RUN, STOPPED = 126, 143
 SUBREAPER = 36
 """PR_SET_CHILD_SUBREAPER of <linux/prctl.h>."""
@@ -53,8 +53,8 @@ class Alone:
     def own_are_done(self) -> None:
         """Nothing more will be told."""
 
-    def over(self, *, stopping: bool) -> bool:
-        """Whether this node may end."""
+    def over(self, *, given_up: bool) -> bool:
+        """Whether this node may end. ``given_up``: those who cannot be reached are not waited for any longer."""
         return True
 
 
@@ -286,8 +286,9 @@ class Runner:
     def _wait_for_mates(self) -> bool:
         """Until each node knows what it must of the others; False where they cannot reach each other."""
         self._mates.own_are_done()
-        deadline = time.monotonic() + JOIN_SECONDS
-        while not self._mates.over(stopping=self.stopping):
+        began = time.monotonic()
+        deadline = began + JOIN_SECONDS
+        while not self._mates.over(given_up=self.stopping and time.monotonic() > began + STOP_SECONDS):
             self._turn()
             if self._mates.lost and time.monotonic() > deadline:
                 LOG.say("The first node of this order cannot be reached from here: the site's nodes must be able to connect to each other.")
