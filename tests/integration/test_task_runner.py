@@ -191,6 +191,12 @@ def test_exit_statuses_signals_and_tries_are_told(site: Site) -> None:
     assert site.table() == {0: (1, 0), 1: (1, 0), 2: (1, 0), 3: (1, 0), 4: (3, 0), 5: (1, 0)}
 
 
+def test_a_task_that_fails_waits_until_all_others_have_been_tried(site: Site) -> None:
+    run = "echo $ZHISUAN_TASK_INDEX >> marks; [[ $ZHISUAN_TASK_INDEX != 0 || $ZHISUAN_TASK_ATTEMPT == 3 ]]"
+    assert site.run(Tasks(3, 1, 2), run) == 0
+    assert site.marks() == ["0", "1", "2", "0", "0"]
+
+
 def test_output_is_kept_whole_whatever_it_is(site: Site) -> None:
     run = r"""case $ZHISUAN_TASK_INDEX in
         0) printf 'no newline' ;;
@@ -213,8 +219,8 @@ def test_output_is_kept_whole_whatever_it_is(site: Site) -> None:
 
 def test_standard_input_is_empty_and_variables_are_those_of_the_run(site: Site) -> None:
     site.variables = {"MINE": "a value\nof two lines"}
-    assert site.run(Tasks(2, 1), 'cat; read -r x || echo "end of input"; echo "$MINE"; echo x >> $ZHISUAN_PROGRESS') == 0
-    assert site.output(1) == ["end of input", "a value", "of two lines"]
+    assert site.run(Tasks(2, 1), 'cat; read -r x || echo "end of input"; echo "$MINE"; echo x >> $ZHISUAN_PROGRESS; yes | head -n 1') == 0
+    assert site.output(1) == ["end of input", "a value", "of two lines", "y"], "a broken pipe ends what writes"
     assert "x" not in (site.folder / "progress").read_text().split(), "progress is that of the order"
 
 
@@ -227,12 +233,14 @@ def test_a_long_script_with_every_character_arrives_as_it_is(site: Site) -> None
 def test_what_a_task_leaves_running_is_killed_with_its_end(site: Site) -> None:
     run = """sleep 300 & (sleep 300 &) ; setsid sleep 300 & disown -a
     (setsid bash -c 'sleep 300 & sleep 300' & )
+    env -i sleep 300 & echo $! >> marks
     echo $ZHISUAN_TASK_INDEX done; [[ $ZHISUAN_TASK_INDEX == 0 ]] || sleep 0.2"""
     process = site.start(Tasks(30, 3), run)
     wait(lambda: site.output(20), "some of the tasks")
     assert len(site.processes()) < 60, "they do not pile up"
     assert process.wait(PATIENCE_SECONDS) == 0
     assert wait(lambda: not site.processes(), "all to be killed")
+    assert not any(Path(f"/proc/{pid}").exists() for pid in site.marks()), "also what hides where it comes from"
 
 
 def test_a_task_may_have_children_of_its_own_while_it_runs(site: Site) -> None:
@@ -290,14 +298,14 @@ def test_a_task_that_ends_well_after_it_was_told_has_finished(site: Site) -> Non
 
 
 def test_a_runner_that_is_killed_takes_its_tasks_along_and_the_next_goes_on(site: Site) -> None:
-    run = "echo $ZHISUAN_TASK_INDEX >> marks; sleep 0.05; (setsid sleep 0.1 &)"
+    run = "echo $ZHISUAN_TASK_INDEX >> marks; [[ $ZHISUAN_TASK_INDEX -lt 30 ]] && sleep 0.05 || sleep 300"
     process = site.start(Tasks(120, 3), run)
-    wait(lambda: len(site.record()) > 20, "a record")
+    wait(lambda: len(site.record()) > 20 and site.marks().count("31"), "a record, and tasks that would go on for long")
     process.kill()
     process.wait()
     assert wait(lambda: not site.processes(), "its tasks to be gone")
     kept, before = site.record(), Counter(site.marks())
-    assert site.run(Tasks(120, 3), run) == 0
+    assert site.run(Tasks(120, 3), "echo $ZHISUAN_TASK_INDEX >> marks") == 0
     assert site.table() == dict.fromkeys(range(120), (1, 0))
     after = Counter(site.marks())
     assert set(after) == set(map(str, range(120)))
@@ -443,6 +451,7 @@ def test_a_node_tells_all_again_when_the_first_did_not_take_it_and_believes_no_o
     port = ports_of("zsw_token")[0]
     heard: list[list[bytes]] = []
     with socket.create_server(("127.0.0.1", port)) as door:
+        door.settimeout(PATIENCE_SECONDS)
         process = nodes.sites[1].start(Tasks(9, 1), "true", nodes=3)
         for token, thanks in (("another", True), ("zsw_token", False), ("zsw_token", True)):
             heard.append(_play_the_first(door, port, token, thanks=thanks))
@@ -454,6 +463,7 @@ def test_a_node_tells_all_again_when_the_first_did_not_take_it_and_believes_no_o
 
 def _play_the_first(door: socket.socket, port: int, token: str, *, thanks: bool) -> list[bytes]:
     connection, _ = door.accept()
+    connection.settimeout(PATIENCE_SECONDS)
     with connection, connection.makefile("rwb") as talk:
         talk.write(b"nonce\n")
         talk.flush()
