@@ -21,6 +21,7 @@ RECORD = ".zhisuan-tasks/00000.csv"
 COUNTS_ITS_SIGNALS = """import signal, sys, time
 told = []
 signal.signal(signal.SIGTERM, lambda *_: (told.append(1), print("told")))
+print("ready")
 while not told:
     time.sleep(0.02)
 time.sleep(0.3)
@@ -64,13 +65,14 @@ class TasksConformance:
 
     def test_a_stop_reaches_the_tasks_once_and_the_rest_goes_on_elsewhere(self, harness: Harness, tmp_path: Path) -> None:
         run = f"[ $ZHISUAN_TASK_INDEX -lt 6 ] || exec python3 -u -c '{COUNTS_ITS_SIGNALS}'"
-        harness.engine.start(order(Tasks(12, 2), run, on_stop="echo hook"))
+        harness.engine.start(order(Tasks(12, 4), run, on_stop="echo hook"))
         wait_for(lambda: kept(harness).get(RECORD, b"").count(b"\n"), lambda lines: lines == 7)
+        wait_for(lambda: harness.log().count("ready"), lambda ready: ready == 4)
         harness.engine.stop("lease_a", 1, 20)
         seen = harness.ended()
         assert seen.reason is ExitReason.cancelled
         told = [line for line in harness.log().splitlines() if line.endswith("told")]
-        assert sorted(told) == ["[task 6] told", "[task 7] told"]
+        assert sorted(told) == [f"[task {index}] told" for index in range(6, 10)]
         assert "hook" in harness.log().splitlines()
         record = kept(harness)[RECORD]
         assert statuses(record) == table(harness) == dict.fromkeys(range(6), (1, 0))
