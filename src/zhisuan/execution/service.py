@@ -135,6 +135,8 @@ def _apply(tx: Tx, lease: Lease, workload: Workload, report: LeaseReport) -> Non
             tx.notify(workloads.WATCH_CHANNEL, workload.id)
         return
     if lease.state != "ending":
+        if report.progress is not None:  # the last word of the work may have come with its end
+            _note_progress(tx, workload, report)
         _end(tx, lease, report)
     if report.complete:
         _close(tx, lease, workload)
