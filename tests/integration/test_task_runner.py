@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -48,7 +48,9 @@ class Site:
         for name in ("checkpoint", "artifacts", "work"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
 
-    def start(self, tasks: Tasks, run: str, *, share_threads: bool = True, nodes: int = 1) -> subprocess.Popen[bytes]:
+    def start(
+        self, tasks: Tasks, run: str, *, share_threads: bool = True, nodes: int = 1, before: Sequence[str] = ()
+    ) -> subprocess.Popen[bytes]:
         text = script(tasks, run, share_threads=share_threads, nodes=nodes, token="zsw_token")
         (self.folder / "run.sh").write_bytes(text.encode())
         environment = {
@@ -58,7 +60,7 @@ class Site:
         }  # fmt: skip
         with (self.folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                ["bash", str(self.folder / "run.sh")], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
+                [*before, "bash", str(self.folder / "run.sh")], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
                 cwd=self.folder / "work", start_new_session=True,
             )  # fmt: skip
         self.started.append(process)
@@ -444,6 +446,17 @@ def _forged(port: int) -> bool:
         return True
     except OSError:
         return False
+
+
+def test_nodes_that_cannot_reach_each_other_say_so_at_once(nodes: Nodes) -> None:
+    """In a network of its own, with nothing but a loopback in it, as the site of several hosts gives where its operator wants that."""
+    alone = ["unshare", "--net"]
+    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this user can make no network namespace")
+    site = nodes.sites[1]
+    site.variables["ZHISUAN_NODE_IPS"] = "192.0.2.1\n192.0.2.2\n192.0.2.3"
+    assert site.start(Tasks(9), "echo ran", nodes=3, before=alone).wait(PATIENCE_SECONDS) == 1
+    assert "cannot reach each other" in site.log[-1] and not site.output(1)
 
 
 def test_a_node_tells_all_again_when_the_first_did_not_take_it_and_believes_no_other(nodes: Nodes) -> None:
