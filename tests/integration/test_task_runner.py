@@ -254,6 +254,7 @@ def test_a_task_may_have_children_of_its_own_while_it_runs(site: Site) -> None:
     assert site.marks() == ["survived"]
 
 
+@pytest.mark.slow
 def test_five_thousand_tasks(site: Site) -> None:
     assert site.run(Tasks(5000, 3), "true") == 0
     assert site.table() == dict.fromkeys(range(5000), (1, 0))
