@@ -42,6 +42,7 @@ class Site:
 
     folder: Path
     variables: dict[str, str] = field(default_factory=dict)
+    token: str = ""
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -51,7 +52,7 @@ class Site:
     def start(
         self, tasks: Tasks, run: str, *, share_threads: bool = True, nodes: int = 1, before: Sequence[str] = ()
     ) -> subprocess.Popen[bytes]:
-        text = script(tasks, run, share_threads=share_threads, nodes=nodes, token="zsw_token")
+        text = script(tasks, run, share_threads=share_threads, nodes=nodes, token=self.token)
         (self.folder / "run.sh").write_bytes(text.encode())
         environment = {
             "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "ZHISUAN_CPUS_MILLI": "3000", "OMP_NUM_THREADS": "3",
@@ -355,7 +356,7 @@ def test_whatever_fails_each_task_is_tried_as_often_as_it_may_and_told_once(
 
 @dataclass
 class Nodes:
-    """Several nodes of one order on this machine, each with its folder."""
+    """Several nodes of one order on this machine, each with its folder; the token is of this order alone, and so are its ports."""
 
     sites: list[Site]
 
@@ -373,6 +374,7 @@ def nodes(tmp_path: Path) -> Iterator[Nodes]:
         Site(
             tmp_path / str(rank),
             {"ZHISUAN_NODE_RANK": str(rank), "ZHISUAN_NUM_NODES": "3", "ZHISUAN_NODE_IPS": "127.0.0.1\n127.0.0.1\n127.0.0.1"},
+            f"zsw_{tmp_path}",
         )
         for rank in range(3)
     ]
@@ -428,7 +430,7 @@ def ports_of(token: str) -> list[int]:
 
 def test_a_stranger_at_the_first_nodes_door_tells_it_nothing(nodes: Nodes) -> None:
     """Who does not know the token is not heard, and one who takes a port beforehand only costs the order its first choice."""
-    first, second, *_ = ports_of("zsw_token")
+    first, second, *_ = ports_of(nodes.sites[0].token)
     with socket.create_server(("127.0.0.1", first)):
         started = nodes.start(Tasks(6, 1), "sleep 0.7")
         wait(lambda: _forged(second), "the door")
@@ -462,27 +464,27 @@ def test_nodes_that_cannot_reach_each_other_say_so_at_once(nodes: Nodes) -> None
 
 def test_a_node_tells_all_again_when_the_first_did_not_take_it_and_believes_no_other(nodes: Nodes) -> None:
     """The first node's part is played here: once by somebody without the token, once broken off, once well."""
-    port = ports_of("zsw_token")[0]
+    port = ports_of(nodes.sites[0].token)[0]
     heard: list[list[bytes]] = []
     with socket.create_server(("127.0.0.1", port)) as door:
         door.settimeout(PATIENCE_SECONDS)
         process = nodes.sites[1].start(Tasks(9, 1), "true", nodes=3)
-        for token, thanks in (("another", True), ("zsw_token", False), ("zsw_token", True)):
-            heard.append(_play_the_first(door, port, token, thanks=thanks))
+        for token, thanks in (("another", True), (nodes.sites[1].token, False), (nodes.sites[1].token, True)):
+            heard.append(_play_the_first(door, port, token, nodes.sites[1].token, thanks=thanks))
         assert process.wait(PATIENCE_SECONDS) == 0
     assert heard[0] == []
     assert [row.split(b",")[:3] for row in heard[1]] == [[b"1", b"1", b"0"], [b"4", b"1", b"0"], [b"7", b"1", b"0"]]
     assert heard[1] == heard[2]
 
 
-def _play_the_first(door: socket.socket, port: int, token: str, *, thanks: bool) -> list[bytes]:
+def _play_the_first(door: socket.socket, port: int, token: str, theirs: str, *, thanks: bool) -> list[bytes]:
     connection, _ = door.accept()
     connection.settimeout(PATIENCE_SECONDS)
     with connection, connection.makefile("rwb") as talk:
         talk.write(b"nonce\n")
         talk.flush()
         rank, nonce, proof = talk.readline().decode().split()
-        assert proof == task_mates._proof("zsw_token", "mate", rank, "nonce", port)
+        assert proof == task_mates._proof(theirs, "mate", rank, "nonce", port)
         talk.write(task_mates._proof(token, "head", rank, nonce, port).encode() + b"\n")
         talk.flush()
         rows = []
