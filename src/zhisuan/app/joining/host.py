@@ -13,9 +13,10 @@ from zhisuan.app.findings import Finding, Verdict
 from zhisuan.base.clock import Clock
 from zhisuan.base.text import Text
 from zhisuan.engines.contract import EngineReport, IsolationLevel
-from zhisuan.engines.errors import EngineError
+from zhisuan.engines.errors import EngineError, EngineUnavailable
 from zhisuan.engines.local.config import LocalEngineConfig
 from zhisuan.site.config import AgentConfig
+from zhisuan.site.identity import FILE_NAME
 from zhisuan.site.main import LOCK_NAME, engine_of
 
 PYTHON_MIN = (3, 11)
@@ -160,6 +161,9 @@ def _engine(config: AgentConfig, kind: str, clock: Clock) -> Iterator[Finding]:
     """The engine looks at the host, or the cluster, itself."""
     try:
         report = _report(config, kind, clock)
+    except EngineUnavailable as error:
+        yield _unavailable(config, kind, error)
+        return
     except (EngineError, OSError, ImportError, ValueError) as error:
         yield Finding(
             "engine", "fail", Text(f"the engine {kind} cannot be used: {error}", f"无法使用执行引擎 {kind}：{error}"),
@@ -189,6 +193,20 @@ def _engine(config: AgentConfig, kind: str, clock: Clock) -> Iterator[Finding]:
             Text(problem.message_en, problem.message_zh),
             Text(problem.remedy_en, problem.remedy_zh),
         )
+
+
+def _unavailable(config: AgentConfig, kind: str, error: EngineUnavailable) -> Finding:
+    """A site whose cluster is away for a while keeps its agent: work goes on there, and is looked after."""
+    joined = (config.data_dir / FILE_NAME).is_file()
+    goes_on = Text(
+        "The agent goes on with what it knows of the cluster; look at its controller.",
+        "代理将按已知信息继续运行，请检查集群的控制节点。",
+    )
+    return Finding(
+        "engine", "warn" if joined else "fail",
+        Text(f"the cluster does not answer the engine {kind}: {error}", f"集群未应答执行引擎 {kind}：{error}"),
+        goes_on if joined else Text("Mend what it names, or choose another engine with --engine.", "请按提示修复，或用 --engine 选择其他引擎。"),
+    )  # fmt: skip
 
 
 def _report(config: AgentConfig, kind: str, clock: Clock) -> EngineReport:

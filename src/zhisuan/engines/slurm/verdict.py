@@ -66,8 +66,9 @@ def _deciding(run: RunState) -> NodeState:
     return next(iter((*ended, *failed, *run.nodes)))
 
 
-def from_slurm(state: str) -> Verdict:
-    """Of a job that ended without its scripts' having said so."""
+def from_slurm(state: str, *, ended_here: bool = False) -> Verdict:
+    """Of a job that ended without its scripts' having said so. ``ended_here``: Slurm had given it up, and what was left of
+    it was ended by us."""
     if state == "OUT_OF_MEMORY":
         return Verdict(
             ExitReason.out_of_memory, "the memory limit was reached and Slurm ended the job; ask for more memory"
@@ -85,4 +86,5 @@ def from_slurm(state: str) -> Verdict:
         "": "Slurm knows nothing more of the job, and it left no record of its end",
     }
     text = told.get(state, f"the job ended in Slurm as {state} and left no record of its end")
-    return Verdict(ExitReason.lost, f"{text}; the end is the last sign of life")
+    left = "what was left of it was ended" if ended_here else "the end is the last sign of life"
+    return Verdict(ExitReason.lost, f"{text}; {left}")
