@@ -55,7 +55,7 @@ def plan(snapshot: Snapshot, need: Need) -> Plan:
 
 def _wanted(need: Need, classes: dict[str, ClassFacts]) -> Wanted:
     cards = tuple((class_ids_named(name, classes), count) for name, count in need.accelerators)
-    return Wanted(need.cpus_milli, need.memory_mib, cards)
+    return Wanted(need.cpus_milli, need.memory_mib, cards, need.jupyterlab)
 
 
 def _of_one_class(need: Need, classes: dict[str, ClassFacts]) -> tuple[Need, ...]:
@@ -199,7 +199,7 @@ def _rate_and_power(snapshot: Snapshot, shares: tuple[Share, ...], classes: dict
 
 CONSTRAINTS = (
     "site_open", "offered", "node_present", "accelerator_class", "rated", "accelerator_capacity", "cpu_capacity", "memory_capacity",
-    "gang_capacity", "isolation", "reachable", "cpu_free", "memory_free", "accelerator_free", "gang_free",
+    "gang_capacity", "isolation", "jupyterlab", "reachable", "cpu_free", "memory_free", "accelerator_free", "gang_free",
 )  # fmt: skip
 PERMANENT = {"accelerator_class", "rated", "accelerator_capacity", "cpu_capacity", "memory_capacity", "gang_capacity"}
 
@@ -248,6 +248,13 @@ def _rejection(name: str, count: int, need: Need) -> Rejection:
             Text(
                 "the site installs what `zhisuan doctor` names, or its operator allows unisolated work",
                 "站点安装 zhisuan doctor 指出的组件，或由其运营者允许非隔离运行",
+            ),
+        ),
+        "jupyterlab": (
+            Text("their site does not offer JupyterLab", "所在站点不提供 JupyterLab"),
+            Text(
+                "start a shell workspace instead (zhisuan.workspace: shell), or wait until a site offers JupyterLab",
+                "改用终端工作空间（zhisuan.workspace: shell），或等待有站点提供 JupyterLab",
             ),
         ),
         "reachable": (

@@ -29,10 +29,10 @@ if [ ! -e "$HOME/.jupyter/labconfig" ]; then  # there is no way out for news, so
   echo '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}' \\
     > "$HOME/.jupyter/labconfig/page_config.json"
 fi
-exec jupyter-lab --no-browser --ServerApp.ip=127.0.0.1 --ServerApp.port="$ZHISUAN_SERVICE_PORT" \\
+exec jupyter-lab --no-browser --ServerApp.ip="${ZHISUAN_SERVICE_HOST:-127.0.0.1}" --ServerApp.port="$ZHISUAN_SERVICE_PORT" \\
   --ServerApp.port_retries=0 --ServerApp.base_url="$ZHISUAN_WORKSPACE_PATH" --ServerApp.root_dir="$PWD" \\
   --ServerApp.allow_remote_access=True --LabApp.extension_manager=readonly \\
-  --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
+  --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate --allow-root
 """
 _END = "THE_PLATFORMS_PROGRAM_ENDS_HERE"
 

@@ -98,6 +98,8 @@ def _first_failed(site: SiteState, node: NodeState, need: Need, classes: dict[st
         return permanent
     if not site.isolated:
         return "isolation"
+    if need.jupyterlab and not site.jupyterlab:
+        return "jupyterlab"
     if not site.reachable:
         return "reachable"
     if _pick(node, "cpu", need.cpus_milli) is None:

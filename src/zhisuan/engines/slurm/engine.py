@@ -1,6 +1,7 @@
 """The Slurm engine: runs as jobs of a cluster, all that must last in one folder that agent and nodes share."""
 
 import dataclasses
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -38,7 +39,7 @@ from zhisuan.engines.slurm.logs import MergedLog, read_at
 from zhisuan.engines.slurm.node_state import read_run
 from zhisuan.engines.slurm.owner import Owner, find_owner
 from zhisuan.engines.slurm.paths import EngineFolders, RunPaths
-from zhisuan.engines.slurm.plan import Layout, Surroundings
+from zhisuan.engines.slurm.plan import Layout, Surroundings, search_path
 from zhisuan.engines.slurm.queue import Queue
 from zhisuan.engines.slurm.report import make_report
 from zhisuan.engines.slurm.services import Services
@@ -89,8 +90,14 @@ class SlurmEngine:
             may_start=may_start,
             accelerated=any(node.gres for node in nodes.values()),
             nodes=len(nodes),
+            jupyterlab=self._jupyterlab(),
             found=tuple(found),
         )
+
+    def _jupyterlab(self) -> bool | None:
+        if self._config.jupyterlab is not None:
+            return self._config.jupyterlab
+        return shutil.which("jupyter-lab", path=search_path(self._config.readable)) is not None or None
 
     def nodes(self) -> tuple[ClusterNode, ...]:
         return tuple(one.node for one in self._cluster.nodes(fresh=True).values())

@@ -223,7 +223,7 @@ class City:
             )
             for node in site.engine.nodes()
         ]  # fmt: skip
-        facts = EngineRecord("local", "simulated", "sandbox", False, {}, (), nodes_max=len(records))
+        facts = EngineRecord("local", "simulated", "sandbox", False, {}, (), nodes_max=len(records), jupyterlab=True)
         with self.database.begin("set-up") as tx:
             made = supply.create_site(
                 tx, provider_id=self.people.provider_org, name=site.name, region="CN-AH", pue_milli=1400
