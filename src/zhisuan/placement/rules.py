@@ -50,7 +50,7 @@ def plan(snapshot: Snapshot, need: Need) -> Plan:
         ranked = _ranked_gangs(snapshot, columns, variants, gangs, prices.classes)
         ever = bool(gangs.enough.any())
     rejections = tuple(_rejection(name, failed[name], need) for name in CONSTRAINTS if name in failed)
-    return Plan(ranked, rejections, ever, _reason(ranked, rejections))
+    return Plan(ranked, rejections, ever, _reason(snapshot, need, ranked, rejections))
 
 
 def _wanted(need: Need, classes: dict[str, ClassFacts]) -> Wanted:
@@ -285,8 +285,12 @@ def _rejection(name: str, count: int, need: Need) -> Rejection:
     return Rejection(name, count, name in PERMANENT, text, unblock)
 
 
-def _reason(ranked: Sequence[Candidate], rejections: tuple[Rejection, ...]) -> Text:
+def _reason(
+    snapshot: Snapshot, need: Need, ranked: Sequence[Candidate], rejections: tuple[Rejection, ...]
+) -> Text:
     out = sum(r.count for r in rejections)
+    if rejections and need.jupyterlab and not any(site.jupyterlab for site in snapshot.sites):
+        return Text("No site offers JupyterLab now; it waits for one that does.", "目前没有站点提供 JupyterLab，正在等待。")
     if not ranked:
         if not rejections:
             return Text("No site has joined yet.", "尚无站点加入。")

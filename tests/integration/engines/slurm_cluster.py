@@ -141,9 +141,12 @@ def slurm_cluster(**environment: str) -> Iterator[SlurmCluster]:
 def _end_steps(cluster: SlurmCluster) -> None:
     """Slurm's own processes on the nodes outlive it where a controller was killed and forgot their jobs; what works under them
     ends with them."""
+    mine = f"SLURM_CONF={cluster.conf}".encode()
     for process in psutil.process_iter(["name"]):
-        with suppress(psutil.Error):
-            if process.info["name"].startswith("slurmstepd") and process.environ().get("SLURM_CONF") == str(cluster.conf):
+        with suppress(psutil.Error, OSError):
+            # Raw, since the daemon has written its title over the beginning.
+            environment = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+            if process.info["name"].startswith("slurmstepd") and mine in environment:
                 for child in (process, *process.children(recursive=True)):
                     with suppress(psutil.Error):
                         child.kill()

@@ -85,7 +85,7 @@ def test_a_controller_that_is_away(site: JoinedSite, cluster: SlurmCluster, how:
         assert jobs.get(long)["state"] == "running"
         site.kill()
         site.start()
-        site.platform.wait(lambda: "cluster" in str(jobs.get(late)), "the tenant to read what it waits for", 60)
+        site.platform.wait(lambda: "cluster" in str(jobs.get(late)), "the tenant to read what it waits for", 90)
         assert jobs.get(long)["state"] == "running", "it is too short for this machine: the test shows nothing"
     finally:
         cluster.start_controller()

@@ -152,11 +152,7 @@ class Watch:
     def _settle(self, paths: RunPaths, run: RunState) -> str | None:
         """Write the end if there is one; else what the run waits for, in words."""
         if run.done_ms is not None and not depends_on_slurm(run):
-            verdict = decide(run, None, memory_mib(paths))
-            given_up = dict(records.read(paths.given_up) or []).get("state")
-            if given_up is not None and verdict.reason is ExitReason.cancelled:
-                verdict = from_slurm(given_up, ended_here=True)
-            self._write(paths, run, verdict, run.done_ms, durable=False)
+            self._write(paths, run, _verdict_of(paths, run, None), run.done_ms, durable=False)
             return None
         sent, job = self.job_of(paths, run)
         if job is not None and job.state not in ENDED:
@@ -170,7 +166,7 @@ class Watch:
         run = read_run(paths, node_count(paths))
         state = job.state if job is not None else None
         if run.done_ms is not None:
-            self._write(paths, run, decide(run, state, memory_mib(paths)), run.done_ms)
+            self._write(paths, run, _verdict_of(paths, run, state), run.done_ms)
             return None
         asked = stop_request(paths)
         ordered = submission(paths.submit)
@@ -281,6 +277,11 @@ class Watch:
         records.write_once(paths.exit, pairs, durable=durable)
         self._doubts.pop(str(paths.folder), None)
         self._signs.pop(str(paths.folder), None)
+
+
+def _verdict_of(paths: RunPaths, run: RunState, state: str | None) -> Verdict:
+    given_up = dict(records.read(paths.given_up) or []).get("state")
+    return decide(run, state, memory_mib(paths), given_up)
 
 
 def write_never_began(paths: RunPaths, reason: ExitReason, message: str, now: datetime) -> None:
