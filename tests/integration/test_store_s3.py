@@ -53,6 +53,19 @@ def test_bytes_are_kept_once_read_from_any_place_and_removed(s3: S3Server) -> No
     other.remove(digest)
 
 
+def test_small_files_are_kept_and_read_together(s3: S3Server) -> None:
+    store = store_of(s3.settings())
+    files = {hashlib.sha256(data).hexdigest(): data for data in (random.Random(n).randbytes(n * 100) for n in range(200))}
+    store.keep_small(files)
+    store.keep_small(files)
+    assert store.missing([*files, "0" * 64]) == ["0" * 64]
+    names = list(files)
+    assert store.read_small([*names, names[7]]) == b"".join(files.values()) + files[names[7]]
+    assert store.read_small(names[3:4]) == files[names[3]]
+    with pytest.raises(NotFound):
+        store.read_small([names[0], "0" * 64])
+
+
 def test_parts_lie_in_the_store_until_they_are_joined(s3: S3Server, tmp_path: Path) -> None:
     store = store_of(s3.settings())
     for name, data in (("0", b"one"), ("3", b"two")):
@@ -60,7 +73,7 @@ def test_parts_lie_in_the_store_until_they_are_joined(s3: S3Server, tmp_path: Pa
         store.put_piece("upl_x", name, tmp_path / name)
     assert store.uploads() == ["upl_x"]
     incoming = store.incoming(100)
-    store.join("upl_x", ["0", "3"], incoming)
+    store.join("upl_x", ["0", "3"], incoming, hashed=False)
     store.keep(incoming, incoming.finish(hashlib.sha256(b"onetwo").hexdigest()))
     store.drop_pieces("upl_x")
     assert store.uploads() == []

@@ -12,7 +12,6 @@ from datetime import datetime
 from sqlalchemy import delete, select
 
 from zhisuan.base.db import Database, Tx
-from zhisuan.base.errors import Unavailable
 from zhisuan.base.store import Store
 from zhisuan.data import content, uploads
 from zhisuan.data.tables import Content, Doomed, Volume, VolumeFile, VolumeUse, VolumeVersion
@@ -82,15 +81,10 @@ def _settle(tx: Tx, store: Store, sha256: str, named: Named) -> None:
     found = tx.session.get(Doomed, sha256, with_for_update={"skip_locked": True})
     if found is None:
         return
-    try:
-        content.secure(tx, store, sha256)
-    except Unavailable as error:
-        if error.code != "content_gone":
-            raise
-    else:
-        held = tx.session.scalar(select(Content.sha256).where(Content.sha256 == sha256).limit(1)) is not None
-        if not held and not named(tx, sha256):
-            store.remove(sha256)
+    content.exclude(tx, sha256)
+    held = tx.session.scalar(select(Content.sha256).where(Content.sha256 == sha256).limit(1)) is not None
+    if not held and not named(tx, sha256):
+        store.remove(sha256)
     tx.session.delete(found)
 
 

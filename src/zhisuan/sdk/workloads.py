@@ -1,6 +1,7 @@
 """Workloads: send them, follow them, fetch what they leave."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -235,5 +236,5 @@ class Workloads(Transfer):
     def download_all(self, found: Sequence[Artefact], folder: str | Path, watcher: Watcher | None = None) -> list[Path]:
         """Fetch several artefacts, some at once."""
         tally = Tally(watcher, bytes_total=sum(a.size_bytes for a in found), files_total=len(found))
-        in_parallel(lambda a: self.download(a, folder, tally=tally), found, tally)
+        in_parallel([partial(self.download, a, folder, tally=tally) for a in found], tally)
         return [inside(Path(folder), a.path) for a in found]

@@ -113,7 +113,8 @@ CALLS: dict[str, Callable[[Client], Any]] = {
 # Bodies and streams have tests of their own.
 ELSEWHERE = {
     "POST /blobs", "GET /workloads/x/watch", "GET /artefacts/x/content",
-    "GET /volumes/x/content", "PUT /content/x", "POST /content/missing", "POST /uploads", "GET /uploads/x", "PUT /uploads/x/bytes",
+    "GET /volumes/x/content", "POST /volumes/x/pack", "PUT /content/x", "POST /content/pack", "POST /content/missing",
+    "POST /uploads", "GET /uploads/x", "PUT /uploads/x/bytes",
 }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from zhisuan.api.receiving import received
 from zhisuan.api.routes import wire_checkpoints, wire_data, wire_joining, wire_links
 from zhisuan.base.db import Tx
 from zhisuan.base.errors import InvalidInput, NotFound, TooLarge
-from zhisuan.base.store import Incoming
+from zhisuan.base.incoming import Incoming
 from zhisuan.base.text import Text
 from zhisuan.catalog.device_classes import AmbiguousDevice, load_device_classes, match_class
 from zhisuan.data import content
@@ -213,7 +213,7 @@ def _keep(
     here.store.keep(incoming, digest)
     with here.database.begin(site_id) as tx:
         lease = _lease(tx, site_id, lease_id, generation)
-        content.secure(tx, here.store, digest)
+        content.secure(tx, here.store, [digest])
         made = execution.add_artefact(tx, lease, path=path, sha256=digest, size_bytes=incoming.size_bytes)
         return ArtefactAnswer(path=made.path, size_bytes=made.size_bytes, sha256=made.sha256)
 

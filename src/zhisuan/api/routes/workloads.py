@@ -46,7 +46,8 @@ from zhisuan.api.views import (
 )
 from zhisuan.base.db import Tx
 from zhisuan.base.errors import NotFound
-from zhisuan.base.store import Incoming, Store
+from zhisuan.base.incoming import Incoming
+from zhisuan.base.store import Store
 from zhisuan.base.text import Text
 from zhisuan.catalog import service as catalog
 from zhisuan.data import content
@@ -330,6 +331,6 @@ def _keep(here: Platform, incoming: Incoming, caller: Caller, announced: str | N
     digest = incoming.finish(announced)
     here.store.keep(incoming, digest)
     with here.database.begin(caller.principal.user_id) as tx:
-        content.secure(tx, here.store, digest)
+        content.secure(tx, here.store, [digest])
         blob = workloads.add_blob(tx, org_id=caller.principal.org_id, sha256=digest, size_bytes=incoming.size_bytes)
         return BlobView(id=blob.id, sha256=blob.sha256, size_bytes=blob.size_bytes)
