@@ -8,6 +8,8 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,12 +17,21 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from zhisuan.base.errors import NotFound
-from zhisuan.base.incoming import PREFIX, Hashed, Incoming, reaching
+from zhisuan.base.incoming import PREFIX, Hashed, Incoming, reaching, remove_abandoned
 from zhisuan.base.text import Text
 
 CHUNK_BYTES = 1024 * 1024
 STAGING = "staging"
 ASKED_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Bytes that are kept, and since when."""
+
+    sha256: str
+    size_bytes: int
+    since: datetime
 
 
 class Store:
@@ -133,9 +144,47 @@ class Store:
             source.seek(start)
         return _pieces(source, 2**62 if length is None else length)
 
-    def remove(self, sha256: str) -> None:
-        """Nothing to do where the bytes are not there."""
-        self._remove(self._path(sha256))
+    def remove(self, sha256: str) -> int | None:
+        """How many bytes; None where they were not there."""
+        path = self._path(sha256)
+        with reaching():
+            try:
+                size = int(self._filesystem.size(path))
+                self._filesystem.rm_file(path)
+            except FileNotFoundError:
+                return None
+        return size
+
+    def listing(self, prefix: str) -> Iterator[Stored]:
+        """What is kept whose digest begins with these two hexadecimal digits."""
+        with reaching():
+            try:
+                found = self._filesystem.ls(f"{self._root}/{prefix}", detail=True)
+            except FileNotFoundError:
+                return
+        for each in found:
+            name = str(each["name"]).rpartition("/")[2]
+            if len(name) == 64:
+                changed = each["mtime"] if self._local else each["LastModified"].timestamp()
+                yield Stored(name, int(each["size"]), datetime.fromtimestamp(changed, UTC))
+
+    def remove_abandoned(self, before: datetime) -> tuple[int, int]:
+        """What was being received when a process died, last written before; how many files, and their bytes."""
+        count, size = remove_abandoned(self.spool, before)
+        return count + self._abort_unfinished(before), size
+
+    def _abort_unfinished(self, before: datetime) -> int:
+        """Big objects that a service received in parts, when the process that sent them died; it keeps such parts for ever."""
+        if self._local or not hasattr(self._filesystem, "list_multipart_uploads"):
+            return 0
+        bucket, _, below = self._root.partition("/")
+        count = 0
+        with reaching():
+            for each in self._filesystem.list_multipart_uploads(bucket) or ():
+                if each["Key"].startswith(below) and each["Initiated"] < before:
+                    self._filesystem.call_s3("abort_multipart_upload", Bucket=bucket, Key=each["Key"], UploadId=each["UploadId"])
+                    count += 1
+        return count
 
     def put_piece(self, upload_id: str, name: str, source: Path) -> None:
         """A part of a file on its way."""
@@ -181,13 +230,6 @@ class Store:
         if self._filesystem.cat_file(name) != b"zhisuan":
             raise OSError("other bytes came back than were written")
         self._filesystem.rm_file(name)
-
-    def _remove(self, path: str) -> None:
-        with reaching():
-            try:
-                self._filesystem.rm_file(path)
-            except FileNotFoundError:
-                return
 
     def _path(self, sha256: str) -> str:
         if len(sha256) != 64 or not all(c in "0123456789abcdef" for c in sha256):

@@ -26,6 +26,7 @@ from zhisuan.site.errors import Refused
 from zhisuan.site.identity import Identity, establish
 from zhisuan.site.inventory import accelerator_grants, engine_facts, inventory, survey
 from zhisuan.site.journal import Journal
+from zhisuan.site.leftovers import Leftovers
 from zhisuan.site.links import Links
 from zhisuan.site.outsiders import cards_in_use
 from zhisuan.site.reconcile import Run
@@ -152,6 +153,8 @@ class Agent:
         gateway_url = self._config.gateway_url or identity.gateway_url
         if gateway_url is not None:
             services.use_gateway(gateway_url)
+        leftovers = Leftovers(self._config.data_dir, self._clock)
+        await leftovers.begin()
         volumes = self._volumes(book)
         async with asyncio.TaskGroup() as lanes:
             tasks: set[asyncio.Task[None]] = set()
@@ -203,6 +206,7 @@ class Agent:
                 services.run(),
                 self._rotation.run(),
                 links.run(),
+                leftovers.run(),
                 self._tell_stock(stock),
                 self._keep_alive(),
             ):

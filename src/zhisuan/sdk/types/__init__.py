@@ -39,6 +39,7 @@ from zhisuan.sdk.types.overview import (
     OperatorOverview,
     Overview,
     ProviderOverview,
+    Swept,
     TenantOverview,
 )
 from zhisuan.sdk.types.registry import Deployment, Model, ModelDetail, ModelVersion
@@ -158,6 +159,7 @@ __all__ = [
     "SiteLink",
     "StateEvent",
     "Station",
+    "Swept",
     "TenantOverview",
     "TokenCounts",
     "TokenInfo",
