@@ -44,7 +44,7 @@ class Store:
         self._filesystem: Any
         self._filesystem, self._root = fsspec.core.url_to_fs(address, **(options or {}))
         self._local = isinstance(self._filesystem, LocalFileSystem)
-        self.spool = Path(self._root) / STAGING if self._local else spool or Path(tempfile.gettempdir())
+        self.spool = Path(self._root) / STAGING if self._local else spool or Path(tempfile.gettempdir()) / f"zhisuan-{os.getuid()}"
 
     def incoming(self, bytes_max: int, before: Hashed | None = None) -> Incoming:
         """A place to receive an upload in: beside the store where that is a folder, so that keeping it moves no bytes."""
