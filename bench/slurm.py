@@ -92,7 +92,7 @@ def throughput(cluster: SlurmCluster, harnesses: dict[str, Harness], jobs: int) 
 def array_per_second(cluster: SlurmCluster, jobs: int) -> float:
     began = time.monotonic()
     job = sbatch(cluster, "--output=/dev/null", f"--array=1-{jobs}", "--wrap=true")
-    wait(lambda: "" if cluster.call("squeue", "-h", "-r", "-j", job, "-o", "%T") else "over", pause=0.1)
+    wait(lambda: "" if cluster.call("squeue", "-h", "-r", "-j", job, "-o", "%T") else "over", 0.1, 120 + jobs)
     return jobs / (time.monotonic() - began)
 
 
@@ -121,11 +121,11 @@ def sbatch(cluster: SlurmCluster, *words: str) -> str:
     return done.stdout.strip()
 
 
-def wait(get: Callable[[], str], pause: float = 0.01) -> str:
-    deadline = time.monotonic() + 120
+def wait(get: Callable[[], str], pause: float = 0.01, seconds: int = 120) -> str:
+    deadline = time.monotonic() + seconds
     while not (value := get()):
         if time.monotonic() > deadline:
-            raise TimeoutError("Slurm did not finish a job within two minutes")
+            raise TimeoutError(f"Slurm did not finish a job within {seconds} s")
         time.sleep(pause)
     return value
 

@@ -12,7 +12,7 @@ import pytest
 from fault_city import play
 from sqlalchemy import select
 
-from zhisuan.api import calls, problems
+from zhisuan.api import calls, ordering, problems
 from zhisuan.api.platform import Platform
 from zhisuan.base.db import Tx
 from zhisuan.engines.contract import RunSpec
@@ -117,6 +117,8 @@ def output_is_taken_wherever_it_begins(patch: pytest.MonkeyPatch) -> None:
 def keys_are_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(calls, "earlier_answer", lambda *_: None)
     patch.setattr(calls, "remember_answer", lambda *_: None)
+    patch.setattr(ordering, "earlier_answers", lambda tx, asked: [None] * len(asked))
+    patch.setattr(ordering, "remember_answer", lambda *_: None)
 
 
 def a_providers_hours_are_not_kept(patch: pytest.MonkeyPatch) -> None:

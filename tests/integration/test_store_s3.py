@@ -6,10 +6,12 @@ import random
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
-from s3_server import S3Server
+from s3_server import BUCKET, S3Server
 
 from zhisuan.app.store_check import store_findings
 from zhisuan.base.errors import NotFound, Unavailable
@@ -53,6 +55,39 @@ def test_bytes_are_kept_once_read_from_any_place_and_removed(s3: S3Server) -> No
     other.remove(digest)
 
 
+def test_small_files_are_kept_and_read_together(s3: S3Server) -> None:
+    store = store_of(s3.settings())
+    files = {hashlib.sha256(data).hexdigest(): data for data in (random.Random(n).randbytes(n * 100) for n in range(200))}
+    store.keep_small(files)
+    store.keep_small(files)
+    assert store.missing([*files, "0" * 64]) == ["0" * 64]
+    names = list(files)
+    assert store.read_small([*names, names[7]]) == b"".join(files.values()) + files[names[7]]
+    assert store.read_small(names[3:4]) == files[names[3]]
+    with pytest.raises(NotFound):
+        store.read_small([names[0], "0" * 64])
+
+
+def test_unfinished_multipart_uploads_are_aborted_when_they_are_old(s3: S3Server, tmp_path: Path) -> None:
+    settings = s3.settings()
+    store = Store(settings.artefact_address, settings.artefact_options, tmp_path)
+    for key in ("city/ab/half", "other/half"):
+        assert httpx.post(f"{s3.url}/{BUCKET}/{key}?uploads", trust_env=False).status_code == 200
+    # This service says of all of them that they were begun in 2010.
+    assert store.remove_abandoned(datetime(2009, 1, 1, tzinfo=UTC)) == (0, 0)
+    assert store.remove_abandoned(datetime(2011, 1, 1, tzinfo=UTC)) == (1, 0)
+    assert s3.objects("none/") == ["uploading other/half"], "what is not below the store's address is not ours"
+
+
+def test_what_is_kept_can_be_listed_with_its_age(s3: S3Server) -> None:
+    store = store_of(s3.settings())
+    digest = keep(store, b"to be listed")
+    (found,) = [f for f in store.listing(digest[:2]) if f.sha256 == digest]
+    assert found.size_bytes == 12 and abs((datetime.now(UTC) - found.since).total_seconds()) < 60
+    assert list(store.listing("zz")) == []
+    assert store.remove(digest) == 12 and store.remove(digest) is None
+
+
 def test_parts_lie_in_the_store_until_they_are_joined(s3: S3Server, tmp_path: Path) -> None:
     store = store_of(s3.settings())
     for name, data in (("0", b"one"), ("3", b"two")):
@@ -60,7 +95,7 @@ def test_parts_lie_in_the_store_until_they_are_joined(s3: S3Server, tmp_path: Pa
         store.put_piece("upl_x", name, tmp_path / name)
     assert store.uploads() == ["upl_x"]
     incoming = store.incoming(100)
-    store.join("upl_x", ["0", "3"], incoming)
+    store.join("upl_x", ["0", "3"], incoming, hashed=False)
     store.keep(incoming, incoming.finish(hashlib.sha256(b"onetwo").hexdigest()))
     store.drop_pieces("upl_x")
     assert store.uploads() == []

@@ -15,7 +15,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-import zhisuan.workload.sessions.terminals as program
+import zhisuan.workload.programs.terminals as program
 from zhisuan.sdk.terminal import Terminal
 
 pytestmark = pytest.mark.anyio

@@ -141,6 +141,34 @@ def test_transfers_go_on_after_cuts_and_after_the_server_was_killed(
     assert list((tmp_path / "back").iterdir()) == [tmp_path / "back/big.bin"]
 
 
+def test_many_small_files_go_on_after_cuts_and_after_the_server_was_killed(
+    platform: RunningPlatform, client: Client, tmp_path: Path
+) -> None:
+    """Of a pack that is cut off the files before the cut are there; only the others are sent, or fetched, again."""
+    made = random.Random(3)
+    files = {f"{n % 7}/{n}": made.randbytes(made.choice([0, 10, 9_000, 30_000])) for n in range(600)}
+    local, size = tree(tmp_path / "local", files), sum(map(len, files.values()))
+    client.create_volume("klein")
+    shown: list[Progress] = []
+    with CuttingProxy(platform.runtime["server_url"], every_bytes=700_000) as proxy:
+        key = client._http.headers["Authorization"].removeprefix("Bearer ")
+        with Client(proxy.url, key, retries=60, pause=lambda s: time.sleep(min(s, 0.3))) as cut:
+            killer = threading.Timer(0.3, lambda: platform.kill("server"))
+            killer.start()
+            try:
+                assert cut.put_volume(local, "klein", watcher=shown.append).file_count == 600
+                proxy.target = platform.runtime["server_url"]
+                sent, proxy.moved = proxy.moved, 0
+                cut.get_volume("klein", tmp_path / "back")
+            finally:
+                killer.join()
+        assert proxy.cuts > 8
+        assert sent < 2.2 * size and proxy.moved < 1.6 * size
+    assert {p.relative_to(tmp_path / "back").as_posix(): p.read_bytes() for p in (tmp_path / "back").rglob("*") if p.is_file()} == files
+    last = shown[-1]
+    assert (last.files_done, last.bytes_done) == (last.files_total, last.bytes_total)
+
+
 def test_a_big_artefact_survives_cuts_of_the_agents_link(platform: RunningPlatform, client: Client, tmp_path: Path) -> None:
     """The agent sends it in parts; the server is killed while they come."""
     file = f"resources: {{cpus: 1, memory: 1}}\n{SHARE}\nrun: head -c 60000000 /dev/zero | tr '\\0' x > $ZHISUAN_ARTIFACTS/big\n"

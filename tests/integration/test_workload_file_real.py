@@ -90,11 +90,11 @@ def test_a_single_file_is_there_at_its_path_with_its_neighbours(
     assert launched(platform, client, file) == "beside\none\none\ntool ran\nbeside.txt\nrenamed.txt\n"
 
 
-@pytest.mark.parametrize("name", ["hello", "batch-inference", "pytorch-train"])
+@pytest.mark.parametrize("name", ["hello", "batch-inference", "many-tasks", "pytorch-train"])
 def test_a_template_runs_as_it_is(platform: RunningPlatform, client: Client, tmp_path: Path, name: str) -> None:
     if name == "pytorch-train":
         pytest.importorskip("torch")
     file = tmp_path / "job.yaml"
     file.write_text(next(t.file for t in client.templates() if t.name == name))
     output = launched(platform, client, file)
-    assert {"hello": "step 5 of 5", "batch-inference": "1000 of 1000", "pytorch-train": "epoch 5 of 5"}[name] in output
+    assert {"hello": "step 5 of 5", "batch-inference": "1000 of 1000", "many-tasks": "1,000 of 1,000 tasks done", "pytorch-train": "epoch 5 of 5"}[name] in output

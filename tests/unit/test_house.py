@@ -16,6 +16,7 @@ LINES_MAX, FUNCTION_LINES_MAX = 500, 80
 EXACT = ("ledger", "usage", "catalog", "settlement", "green", "placement", "execution")
 # Edges: what runs as a process of its own, or shows time to a person, has the machine's clock.
 CLOCK_EDGES = (
+    "workload/programs/",
     "base/clock.py",
     "app/",
     "site/",

@@ -5,6 +5,7 @@ from datetime import datetime
 from pydantic import Field
 
 from zhisuan.api.schemas import Answer, Body
+from zhisuan.base.packs import FILES_MAX
 
 DIGEST = r"^[0-9a-f]{64}$"
 BYTES_MAX = 2**50
@@ -25,8 +26,14 @@ class UploadView(Answer):
     complete: bool
 
 
+class PackView(Answer):
+    """How many files were kept."""
+
+    files: int
+
+
 class Digests(Body):
-    digests: list[str] = Field(max_length=1000)
+    digests: list[str] = Field(max_length=FILES_MAX)
 
 
 class MissingView(Answer):
@@ -61,6 +68,13 @@ class NewVersion(Body):
     put: list[FileEntry] = Field(default_factory=list, max_length=100_000)
     remove: list[str] = Field(default_factory=list, max_length=100_000)
     note: str = Field(default="", max_length=500)
+
+
+class PackWanted(Body):
+    """Small files of a version by their digests, together at most 8 MiB; ``version`` None: the current one."""
+
+    version: int | None = Field(default=None, ge=1, le=2**62)
+    digests: list[str] = Field(min_length=1, max_length=FILES_MAX)
 
 
 class CurrentBody(Body):

@@ -66,7 +66,7 @@ def market_of(tx: Tx) -> Market:
 
 
 def need_of(spec: WorkloadSpec) -> Need:
-    return Need(spec.cpus_milli, spec.memory_mib, spec.accelerators, spec.num_nodes)
+    return Need(spec.cpus_milli, spec.memory_mib, spec.accelerators, spec.num_nodes, spec.workspace == "jupyter")
 
 
 def _require_known(snapshot: Snapshot, wish: Wish) -> None:

@@ -1,15 +1,19 @@
-"""Stored bytes as an answer that can be gone on with: ETag (the digest), Range, If-Range and If-Match as in RFC 9110."""
+"""Stored bytes as an answer: one file that can be gone on with (ETag, the digest; Range, If-Range and If-Match as in RFC 9110), or
+many small ones together."""
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote
 
 from fastapi import Request
 from fastapi.responses import StreamingResponse
 
-from zhisuan.base.errors import Conflict, InvalidInput
+from zhisuan.base.errors import Conflict, InvalidInput, NotFound
+from zhisuan.base.packs import grouped
 from zhisuan.base.store import Store
 from zhisuan.base.text import Text
 
+READ_BYTES = 1024**2
 RANGE = re.compile(r"bytes=(\d{1,18})?-(\d{1,18})?")
 
 
@@ -43,6 +47,23 @@ def stored_file(
     return StreamingResponse(
         store.chunks(sha256, start, end - start), 206 if partial else 200, headers=headers, media_type=media_type
     )
+
+
+def joined_files(store: Store, digests: Sequence[str], sizes: Mapping[str, int]) -> StreamingResponse:
+    """Several files, one behind the other; small ones are read some at once. Raises ``NotFound`` for one that has no size here."""
+    unknown = next((d for d in digests if d not in sizes), None)
+    if unknown is not None:
+        raise NotFound.of(Text("file", "文件"), unknown)
+    headers = {"Content-Length": str(sum(sizes[d] for d in digests))}
+    return StreamingResponse(_joined(store, digests, sizes), media_type="application/octet-stream", headers=headers)
+
+
+def _joined(store: Store, digests: Sequence[str], sizes: Mapping[str, int]) -> Iterator[bytes]:
+    for some in grouped(digests, sizes.__getitem__, READ_BYTES):
+        if len(some) == 1:
+            yield from store.chunks(some[0])
+        else:
+            yield store.read_small(some)
 
 
 def _span(text: str | None, size: int) -> tuple[int, int]:

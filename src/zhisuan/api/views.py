@@ -33,6 +33,7 @@ def quoted_view(w: Workload, quote: Quote) -> WorkloadView:
             "accelerators": w.spec["accelerators"], "num_nodes": w.spec.get("num_nodes", 1),
             "alternatives": w.spec.get("alternatives", []), "ordered": w.spec.get("ordered", False),
             "where": w.spec.get("where", {}), "secrets": w.spec.get("secrets", []),
+            "tasks": w.spec.get("tasks"),
         },
         rate_udu_per_hour=quote.rate_udu_per_hour, price_e8_per_du=quote.price_e8_per_du,
     )  # fmt: skip

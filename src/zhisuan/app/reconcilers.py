@@ -19,7 +19,7 @@ replica may run at any time.
 | standby | moves work that names standby sites off sites that are being drained |
 | conditions | lets sites' figures hold from the time they were set for |
 | forget | drops notes of changes that no server reads on from any more |
-| collect | clears away content that nothing names any more |
+| collect | clears away content that nothing names any more, and what was left half received |
 | output | moves output from the database to the artefact store |
 | old output | removes output that has been kept for its time |
 """

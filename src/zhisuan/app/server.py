@@ -43,7 +43,7 @@ def build_server(config: ServerConfig) -> FastAPI:
     database = Database(config.database_url, clock, TimeOrderedIds(clock))
     hub = Hub(config.database_url, (SITE_CHANNEL, WATCH_CHANNEL, ROUTES_CHANNEL))
     platform = Platform(
-        database=database, settings=config.settings, hub=hub, store=Store(config.settings.artefact_address, config.settings.artefact_options),
+        database=database, settings=config.settings, hub=hub, store=Store(config.settings.artefact_address, config.settings.artefact_options, config.settings.data_dir / "incoming"),
         server_url=config.server_url, gateway_url=config.gateway_url,
         vault=Vault.of_installation(config.settings.data_dir, config.seal_keys),
     )  # fmt: skip

@@ -4,95 +4,58 @@ In a folder a file appears by a rename when it is whole. An object store makes a
 is renamed there. Parts of files on their way lie below ``staging``, one folder for each upload.
 """
 
-import errno
-import hashlib
-import logging
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from zhisuan.base.errors import InvalidInput, NotFound, TooLarge, Unavailable, ZhisuanError
+from zhisuan.base.errors import NotFound
+from zhisuan.base.incoming import PREFIX, Hashed, Incoming, reaching, remove_abandoned
 from zhisuan.base.text import Text
 
-log = logging.getLogger(__name__)
 CHUNK_BYTES = 1024 * 1024
 STAGING = "staging"
+ASKED_AT_ONCE = 16
 
 
-class Incoming:
-    """An upload being received into a temporary file, hashed as it comes; ``discard`` is safe after ``Store.keep``.
-    ``folder``: where the file lies meanwhile."""
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Bytes that are kept, and since when."""
 
-    def __init__(self, bytes_max: int, folder: Path | None = None) -> None:
-        handle, name = tempfile.mkstemp(prefix="zhisuan-upload-", dir=folder)
-        self._file = os.fdopen(handle, "wb")
-        self.path = Path(name)
-        self._hash = hashlib.sha256()
-        self._bytes_max = bytes_max
-        self.size_bytes = 0
-
-    def write(self, data: bytes) -> None:
-        """Raises ``TooLarge`` as soon as the limit is passed, ``OSError`` where the disk is full."""
-        self.size_bytes += len(data)
-        if self.size_bytes > self._bytes_max:
-            raise TooLarge(
-                Text(f"The upload is larger than {self._bytes_max} bytes.", f"上传超过 {self._bytes_max} 字节。"),
-                Text("Send less, or ask the operator for a higher limit.", "请减小文件，或请运营方提高上限。"),
-            )
-        self._hash.update(data)
-        with _reaching():
-            self._file.write(data)
-
-    def finish(self, expected_sha256: str | None) -> str:
-        """The digest of what came. Raises ``InvalidInput`` where it is not the one announced."""
-        with _reaching():
-            self._file.close()
-        digest = self._hash.hexdigest()
-        if expected_sha256 is not None and expected_sha256.lower() != digest:
-            raise InvalidInput(
-                Text("The upload does not match its announced SHA-256.", "上传内容与声明的 SHA-256 不一致。"),
-                Text("Send it again.", "请重新上传。"),
-                code="digest_mismatch",
-            )
-        return digest
-
-    def discard(self) -> None:
-        try:
-            self._file.close()
-        except OSError:
-            log.warning("the temporary file %s could not be written to its end", self.path)
-        self.path.unlink(missing_ok=True)
+    sha256: str
+    size_bytes: int
+    since: datetime
 
 
 class Store:
-    """Content-addressed files: keeping the same bytes twice keeps them once. ``options`` are those of the fsspec file system.
+    """Content-addressed files: keeping the same bytes twice keeps them once. ``options`` are those of the fsspec file system;
+    ``spool`` is where uploads lie while they are received by a store that is no folder itself.
 
     Every method raises ``Unavailable`` where the store cannot be reached or takes nothing."""
 
-    def __init__(self, address: str, options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, address: str, options: Mapping[str, Any] | None = None, spool: Path | None = None) -> None:
         self._filesystem: Any
         self._filesystem, self._root = fsspec.core.url_to_fs(address, **(options or {}))
         self._local = isinstance(self._filesystem, LocalFileSystem)
+        self.spool = Path(self._root) / STAGING if self._local else spool or Path(tempfile.gettempdir()) / f"zhisuan-{os.getuid()}"
 
-    def incoming(self, bytes_max: int) -> Incoming:
+    def incoming(self, bytes_max: int, before: Hashed | None = None) -> Incoming:
         """A place to receive an upload in: beside the store where that is a folder, so that keeping it moves no bytes."""
-        if not self._local:
-            return Incoming(bytes_max)
-        folder = Path(self._root) / STAGING
-        with _reaching():
-            folder.mkdir(parents=True, exist_ok=True)
-            return Incoming(bytes_max, folder)
+        with reaching():
+            self.spool.mkdir(parents=True, exist_ok=True)
+            return Incoming(bytes_max, self.spool, before)
 
     def keep(self, incoming: Incoming, sha256: str) -> None:
         """Put a finished upload under its digest; a reader never sees half a file."""
         target = self._path(sha256)
-        with _reaching():
+        with reaching():
             if not self._filesystem.exists(target):
                 self._put(incoming.path, target)
         incoming.discard()
@@ -101,19 +64,33 @@ class Store:
         if not self._local:
             self._filesystem.put_file(str(source), target)
             return
-        os.makedirs(target.rpartition("/")[0], exist_ok=True)
         try:
             os.replace(source, target)
-        except OSError:
-            # Another file system: copied beside its place first.
-            partial = f"{target}.{os.getpid()}.{source.name}"
-            try:
-                self._filesystem.put_file(str(source), partial)
-                os.replace(partial, target)
-            except BaseException:
-                # Half a file must not keep a full disk full.
-                self._remove(partial)
-                raise
+        except FileNotFoundError:
+            os.makedirs(target.rpartition("/")[0], exist_ok=True)
+            os.replace(source, target)
+
+    def keep_small(self, files: Mapping[str, bytes]) -> None:
+        """Keep several files at once, given by their digests, which the caller has compared."""
+        with reaching():
+            if not self._local:
+                # Also what is there already: that asks the service once for each, not twice.
+                self._filesystem.pipe({self._path(sha256): data for sha256, data in files.items()})
+                return
+            self.spool.mkdir(parents=True, exist_ok=True)
+            for sha256, data in files.items():
+                if not os.path.exists(target := self._path(sha256)):
+                    self._keep_bytes(data, target)
+
+    def _keep_bytes(self, data: bytes, target: str) -> None:
+        handle, name = tempfile.mkstemp(prefix=PREFIX, dir=self.spool)
+        try:
+            with open(handle, "wb") as file:
+                file.write(data)
+            self._put(Path(name), target)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
 
     def keep_file(self, path: Path) -> tuple[str, int]:
         """Keep a local file; its digest and size in bytes."""
@@ -129,13 +106,32 @@ class Store:
         return digest, incoming.size_bytes
 
     def has(self, sha256: str) -> bool:
-        with _reaching():
+        with reaching():
             return bool(self._filesystem.exists(self._path(sha256)))
+
+    def missing(self, digests: Sequence[str]) -> list[str]:
+        """Which of these are not here; a service is asked for some at once."""
+        if self._local:
+            return [d for d in digests if not os.path.exists(self._path(d))]
+        with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+            return [d for d, there in zip(digests, pool.map(self.has, digests), strict=True) if not there]
+
+    def read_small(self, digests: Sequence[str]) -> bytes:
+        """Several files, one behind the other. Raises ``NotFound``."""
+        try:
+            with reaching():
+                if self._local:
+                    return b"".join(Path(self._path(d)).read_bytes() for d in digests)
+                paths = [self._path(d) for d in digests]
+                found = self._filesystem.cat(list(dict.fromkeys(paths))) if len(set(paths)) > 1 else {paths[0]: self._filesystem.cat_file(paths[0])}
+                return b"".join(found[path] for path in paths)
+        except FileNotFoundError as error:
+            raise NotFound.of(Text("stored file", "存储文件"), str(error)) from error
 
     def open(self, sha256: str) -> BinaryIO:
         """Raises ``NotFound`` for bytes that are not here."""
         try:
-            with _reaching():
+            with reaching():
                 opened: BinaryIO = self._filesystem.open(self._path(sha256), "rb")
         except FileNotFoundError as error:
             raise NotFound.of(Text("stored file", "存储文件"), sha256) from error
@@ -148,33 +144,77 @@ class Store:
             source.seek(start)
         return _pieces(source, 2**62 if length is None else length)
 
-    def remove(self, sha256: str) -> None:
-        """Nothing to do where the bytes are not there."""
-        self._remove(self._path(sha256))
+    def remove(self, sha256: str) -> int | None:
+        """How many bytes; None where they were not there."""
+        path = self._path(sha256)
+        with reaching():
+            try:
+                size = int(self._filesystem.size(path))
+                self._filesystem.rm_file(path)
+            except FileNotFoundError:
+                return None
+        return size
+
+    def listing(self, prefix: str) -> Iterator[Stored]:
+        """What is kept whose digest begins with these two hexadecimal digits."""
+        with reaching():
+            try:
+                found = self._filesystem.ls(f"{self._root}/{prefix}", detail=True)
+            except FileNotFoundError:
+                return
+        for each in found:
+            name = str(each["name"]).rpartition("/")[2]
+            if len(name) == 64:
+                changed = each["mtime"] if self._local else each["LastModified"].timestamp()
+                yield Stored(name, int(each["size"]), datetime.fromtimestamp(changed, UTC))
+
+    def remove_abandoned(self, before: datetime) -> tuple[int, int]:
+        """What was being received when a process died, last written before; how many files, and their bytes."""
+        count, size = remove_abandoned(self.spool, before)
+        return count + self._abort_unfinished(before), size
+
+    def _abort_unfinished(self, before: datetime) -> int:
+        """Big objects that a service received in parts, when the process that sent them died; it keeps such parts for ever."""
+        if self._local or not hasattr(self._filesystem, "list_multipart_uploads"):
+            return 0
+        bucket, _, below = self._root.partition("/")
+        count = 0
+        with reaching():
+            for each in self._filesystem.list_multipart_uploads(bucket) or ():
+                if each["Key"].startswith(below) and each["Initiated"] < before:
+                    self._filesystem.call_s3("abort_multipart_upload", Bucket=bucket, Key=each["Key"], UploadId=each["UploadId"])
+                    count += 1
+        return count
 
     def put_piece(self, upload_id: str, name: str, source: Path) -> None:
         """A part of a file on its way."""
-        with _reaching():
+        with reaching():
             self._put(source, f"{self._root}/{STAGING}/{upload_id}/{name}")
 
-    def join(self, upload_id: str, names: Sequence[str], incoming: Incoming) -> None:
-        """The parts, in order, into ``incoming``."""
+    def join(self, upload_id: str, names: Sequence[str], incoming: Incoming, *, hashed: bool) -> None:
+        """The parts, in order, into ``incoming``; where the digest of them all is known already (``hashed``), the kernel moves the
+        bytes if it can."""
         for name in names:
-            with _reaching():
-                source: BinaryIO = self._filesystem.open(f"{self._root}/{STAGING}/{upload_id}/{name}", "rb")
+            place = f"{self._root}/{STAGING}/{upload_id}/{name}"
+            if hashed and self._local:
+                with reaching():
+                    incoming.append(Path(place))
+                continue
+            with reaching():
+                source: BinaryIO = self._filesystem.open(place, "rb")
             for data in _pieces(source, 2**62):
-                incoming.write(data)
+                incoming.write(data, hashed=hashed)
 
     def drop_pieces(self, upload_id: str) -> None:
         """All parts of one upload."""
         folder = f"{self._root}/{STAGING}/{upload_id}"
-        with _reaching():
+        with reaching():
             if self._filesystem.exists(folder):
                 self._filesystem.rm(folder, recursive=True)
 
     def uploads(self) -> list[str]:
         """Uploads that parts lie here of."""
-        with _reaching():
+        with reaching():
             try:
                 found = self._filesystem.ls(f"{self._root}/{STAGING}", detail=True)
             except FileNotFoundError:
@@ -191,49 +231,16 @@ class Store:
             raise OSError("other bytes came back than were written")
         self._filesystem.rm_file(name)
 
-    def _remove(self, path: str) -> None:
-        with _reaching():
-            try:
-                self._filesystem.rm_file(path)
-            except FileNotFoundError:
-                return
-
     def _path(self, sha256: str) -> str:
         if len(sha256) != 64 or not all(c in "0123456789abcdef" for c in sha256):
             raise ValueError("a SHA-256 digest has 64 hexadecimal digits")
         return f"{self._root}/{sha256[:2]}/{sha256}"
 
 
-@contextmanager
-def _reaching() -> Iterator[None]:
-    """What a store's client raises is of many kinds; to those who call it is one: the store is not there now. A full disk is
-    another thing, and passes."""
-    try:
-        yield
-    except (ZhisuanError, FileNotFoundError, ValueError):
-        raise
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise _away(error) from error
-
-
-def _away(error: Exception) -> Unavailable:
-    log.error("the artefact store: %s: %s", type(error).__name__, error)
-    return Unavailable(
-        Text("The artefact store cannot be reached or takes nothing just now.", "对象存储当前无法访问或无法写入。"),
-        Text(
-            "Nothing was changed; try again later. The operator finds the cause with `zhisuan doctor`.",
-            "未做任何更改，请稍后重试。运营方可用 zhisuan doctor 查明原因。",
-        ),
-        code="store_unavailable",
-    )
-
-
 def _pieces(source: BinaryIO, length: int) -> Iterator[bytes]:
     with source:
         while length > 0:
-            with _reaching():
+            with reaching():
                 data = source.read(min(CHUNK_BYTES, length))
             if not data:
                 return

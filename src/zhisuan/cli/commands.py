@@ -8,7 +8,7 @@ CLI = "zhisuan.cli."
 
 JOBS = Group(
     "jobs",
-    Help("Jobs and services: list, show, copy, cancel, pause, resume, restart, events, artefacts.", "作业与服务：列表、详情、复制、取消、暂停、恢复、重启、事件、产物。"),
+    Help("Jobs and services: list, show, copy, cancel, pause, resume, restart, events, tasks, artefacts.", "作业与服务：列表、详情、复制、取消、暂停、恢复、重启、事件、任务、产物。"),
     (
         Command("list", CLI + "jobs:list_jobs", Help("List jobs and services, newest first.", "列出作业与服务，最新的在前。")),
         Command("show", CLI + "jobs:show_job", Help("Show one with its leases and placement.", "查看详情，包括租约与放置。")),
@@ -18,6 +18,7 @@ JOBS = Group(
         Command("restart", CLI + "resting:restart", Help("Begin one again from its last checkpoint.", "从最近的检查点重新开始。")),
         Command("copy", CLI + "copying:copy", Help("Launch it again, under another name or with other variables.", "以相同文件和上传内容再次启动，可改名称与变量。")),
         Command("events", CLI + "jobs:events", Help("Show every change of state, its cause and who made it.", "查看状态变化、原因与操作者。")),
+        Command("tasks", CLI + "task_list:list_tasks", Help("Of an order of many tasks: how many have run, and which failed.", "批量任务：完成情况与失败的任务。")),
         Command("artefacts", CLI + "jobs:artefacts", Help("List what it left; fetch it with --download.", "列出产物；用 --download 下载。")),
     ),
     default="list",

@@ -4,7 +4,7 @@ import sys
 from collections import deque
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated, cast
 
 from zhisuan.cli.figures import NONE, count, milli, moment, percent, time_of_day
 from zhisuan.cli.follow import follow
@@ -12,11 +12,12 @@ from zhisuan.cli.output import Screen, items, print_json, show, style_of
 from zhisuan.cli.params import JsonFlag, Limit, WorkloadId
 from zhisuan.cli.placing import draw_placement, price_line
 from zhisuan.cli.session import connect
+from zhisuan.cli.task_list import OneTask
 from zhisuan.cli.text import opt, say, state, t
 from zhisuan.cli.transfers import shown
 
 if TYPE_CHECKING:
-    from zhisuan.sdk.types import Why, Workload, WorkloadDetail
+    from zhisuan.sdk.types import Tasks, Why, Workload, WorkloadDetail
 
 
 def list_jobs(
@@ -95,6 +96,8 @@ def _draw_detail(screen: Screen, w: "WorkloadDetail") -> None:
         joined = t(", else ", "，其次 ") if asked.ordered else t(" or ", " 或 ")
         shown = joined.join(ways) or asked_for(asked.cpus_milli, asked.memory_mib, asked.accelerators)
         facts.append((t("Asked for", "申请资源"), shown))
+        if asked.tasks:
+            facts.append((t("Tasks", "任务"), _tasks(asked.tasks)))
         if asked.secrets:
             facts.append((t("Secrets", "密钥"), ", ".join(asked.secrets)))
     screen.facts(facts + _survival_facts(w))
@@ -117,6 +120,11 @@ def _draw_detail(screen: Screen, w: "WorkloadDetail") -> None:
     if w.placement:
         screen.line()
         draw_placement(screen, w.placement)
+
+
+def _tasks(tasks: "Tasks") -> str:
+    at_once = t(f"{tasks.parallel} at once", f"同时 {tasks.parallel} 个") if tasks.parallel else t("one a core at once", "每核同时一个")
+    return t(f"{tasks.count:,}, {at_once}, {tasks.retries} retries", f"{tasks.count:,} 个，{at_once}，重试 {tasks.retries} 次")
 
 
 def _survival_facts(w: "WorkloadDetail") -> list[tuple[str, str]]:
@@ -210,16 +218,22 @@ def logs(
     tail: Annotated[
         int | None, opt("--tail", metavar="N", min=0, en="Begin with the last N lines.", zh="从最后 N 行开始。")
     ] = None,
+    task: Annotated[
+        int | None, opt("--task", metavar="INDEX", min=0, en="Only the output of this task.", zh="只显示此任务的输出。")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
+    out = sys.stderr if as_json else sys.stdout
+    picked = OneTask(out, task) if task is not None else None
+    pick = picked.pick if picked is not None else str
     with connect() as client:
         kept: deque[str] = deque(maxlen=tail)
         rest, last = "", None
         for last in client.log_parts(workload_id):
             if tail is None and not as_json:
-                sys.stdout.write(last.text)
+                sys.stdout.write(pick(last.text))
                 continue
-            *lines, rest = (rest + last.text).split("\n")
+            *lines, rest = (rest + pick(last.text)).split("\n")
             kept.extend(line + "\n" for line in lines)
         if rest:
             kept.append(rest)
@@ -229,10 +243,10 @@ def logs(
         offset = last.next_offset if last else 0
         complete = bool(last and last.complete)
         if follow_on and not complete:
-            follow(client, workload_id, sys.stderr if as_json else sys.stdout, offset=offset)
+            follow(client, workload_id, cast(IO[str], picked or out), offset=offset)
             if as_json:
                 more = list(client.log_parts(workload_id, offset=offset))
-                kept.extend(part.text for part in more)
+                kept.extend(pick(part.text) for part in more)
                 offset, complete = more[-1].next_offset, more[-1].complete
         if as_json:
             print_json({"id": workload_id, "text": "".join(kept), "next_offset": offset, "complete": complete})

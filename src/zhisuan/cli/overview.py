@@ -9,6 +9,7 @@ from zhisuan.cli.output import Screen, show, style_of
 from zhisuan.cli.params import JsonFlag
 from zhisuan.cli.session import connect
 from zhisuan.cli.text import state, t
+from zhisuan.cli.transfers import size_text
 
 if TYPE_CHECKING:
     from zhisuan.sdk.types import CityOverview, OperatorOverview, Overview, ProviderOverview, TenantOverview
@@ -79,9 +80,19 @@ def _draw_operator(screen: Screen, found: "OperatorOverview") -> None:
             (t("Order to running, median", "从下单到运行（中位数）"), _seconds(found.delivery_seconds_p50)),
             (t("This month", "本月"), f"{du(found.month.quantity_udu)} 度{t(', ', '，')}{cny(found.month.value_ucny)}"),
             (t("Usage set aside", "待核实用量"), str(found.quarantined)),
+            *_swept(found),
         ]
     )  # fmt: skip
     _draw_use(screen, found.utilisation)
+
+
+def _swept(found: "OperatorOverview") -> "list[tuple[str, str]]":
+    """Of a server that says it."""
+    if found.swept is None:
+        return []
+    swept, size = found.swept, size_text(found.swept.size_bytes)
+    said = t(f"{swept.file_count} files, {size}, in {swept.days} days", f"近 {swept.days} 天 {swept.file_count} 个文件，{size}")
+    return [(t("Cleared away", "已清理"), said)]
 
 
 def _draw_city(screen: Screen, found: "CityOverview") -> None:

@@ -23,6 +23,11 @@ HEALTH = {
     "unknown": ("unknown", "未知"),
     "occupied": ("in use by others", "被外部占用"),
 }
+WORKSPACES = {
+    True: ("JupyterLab and shells", "JupyterLab 与终端"),
+    False: ("shells; work finds no JupyterLab there", "终端；作业环境中没有 JupyterLab"),
+    None: ("shells; whether JupyterLab is there is not known", "终端；尚不清楚是否有 JupyterLab"),
+}
 CLOCK_SHOWN_MS = 2000
 UNITS = {"cpu": ("cores", "核"), "accelerator": ("cards", "卡")}
 
@@ -68,6 +73,7 @@ def _draw_site(screen: Screen, found: "Site") -> None:
     if engine and engine.engine:
         facts.append((t("Engine", "引擎"), f"{engine.engine} {engine.version or ''}".strip()))
         facts.append((t("Isolation", "隔离"), engine.isolation))
+        facts.append((t("Workspaces", "工作空间"), t(*WORKSPACES[engine.jupyterlab])))
     if found.round_trip_us is not None:
         facts.append((t("Round trip", "往返时延"), f"{decimal_text(found.round_trip_us // 100, 1)} ms"))
     if found.clock_offset_ms is not None and abs(found.clock_offset_ms) > CLOCK_SHOWN_MS:

@@ -96,8 +96,8 @@ def memory(mib: int) -> str:
 def bytes_text(size: int) -> str:
     if size < 1024:
         return f"{size} B"
-    for unit, scale in (("KiB", 1024), ("MiB", 1024**2), ("GiB", 1024**3)):
-        if size < scale * 1024 or unit == "GiB":
+    for unit, scale in (("KiB", 1024), ("MiB", 1024**2), ("GiB", 1024**3), ("TiB", 1024**4)):
+        if size < scale * 1024 or unit == "TiB":
             return f"{rounded(size * 1000 // scale, 3, 1)} {unit}"
     raise AssertionError("every size has a unit")
 

@@ -73,7 +73,7 @@ async def show(request: Request, connection: Connection, asked: Asked, build: Bu
     done = session.once("done")
     with frame(reader, asked.here, reader.say):
         if done:
-            tell(str(done["text"]))
+            tell(str(done["text"]), bad=bool(done.get("bad")))
         content = place("content")
         with content:
             if asked.permissions and not reader.may(*asked.permissions):

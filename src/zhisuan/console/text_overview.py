@@ -83,6 +83,10 @@ class Overview:
     CHECK_BAD = Text("fails", "未通过")
     QUARANTINED = Text("{count} usage messages are set aside for a look", "{count} 条用量消息被隔离，待人工处理")
     NO_QUARANTINE = Text("No usage message is set aside", "没有被隔离的用量消息")
+    SWEPT = Text(
+        "{count} stored files that nothing named any more were cleared away in {days} days ({size})",
+        "近 {days} 天清理了 {count} 个无人引用的存储文件（{size}）",
+    )
     WORK_STATES = Text("Work by state", "工作负载状态")
 
     PAYABLE = Text("To be paid to you", "待结算收益")

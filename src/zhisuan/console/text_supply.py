@@ -30,6 +30,11 @@ class Supply:
         "user_sandbox": Text("Isolated (user sandbox)", "已隔离（用户沙箱）"),
         "none": Text("Not isolated", "未隔离"),
     }
+    WORKSPACES: ClassVar[dict[bool | None, Text]] = {
+        True: Text("Workspaces: JupyterLab and shells", "工作空间：JupyterLab 与终端"),
+        False: Text("Workspaces: shells; work finds no JupyterLab there", "工作空间：终端；作业环境中没有 JupyterLab"),
+        None: Text("Workspaces: shells; whether JupyterLab is there is not known", "工作空间：终端；尚不清楚是否有 JupyterLab"),
+    }
     UNISOLATED_ALLOWED = Text(
         "The site's operator allows work to run without isolation.", "站点运营者已允许在无隔离的情况下运行作业。"
     )

@@ -6,6 +6,8 @@ from zhisuan.base.text import Text
 class Volumes:
     TITLE = Text("Volumes", "数据卷")
     NAME = Text("Volume", "数据卷")
+    NEW_NAME = Text("Name", "名称")
+    NAME_HINT = Text("Letters, digits, dots, hyphens, underscores; at most 63", "字母、汉字、数字、点、连字符或下划线，最多 63 个")
     CURRENT = Text("Current version", "当前版本")
     NONE_YET = Text("empty", "空")
     FILES = Text("Files", "文件数")
@@ -30,6 +32,14 @@ class Volumes:
     TOP = Text("Top", "顶层")
     NOTHING = Text("Nothing in it yet", "暂无文件")
     NOTHING_TEXT = Text("Upload a file here, or a whole folder in your terminal; it goes on after a break:", "可在此上传单个文件，或在终端上传整个文件夹（支持断点续传）：")
+    NO_FOLDER = Text("There is no such folder in this version", "此版本中没有该文件夹")
+    NO_FOLDER_TEXT = Text("It may be in another version; see below.", "它可能在其他版本中，请见下方列表。")
+    UPLOADED = Text("{file} is in version {number}", "{file} 已存入版本 {number}")
+    UPLOAD_TOO_BIG = Text(
+        "{file} is bigger than 64 MiB. In your terminal, where it goes on after a break: {command}",
+        "{file} 超过 64 MiB。请在终端上传（支持断点续传）：{command}",
+    )
+    UPLOAD_NOTHING = Text("No file was chosen", "未选择文件")
     UPLOAD = Text("Upload a file", "上传文件")
     UPLOAD_TEXT = Text("Up to 64 MiB; bigger files by the command line.", "最大 64 MiB；更大的文件请用命令行。")
     USES = Text("Used by", "使用情况")

@@ -42,6 +42,7 @@ class Work:
     PRICE = Text("Price beyond grants", "额度外单价")
     PER_DU = Text("{price} a 度", "{price}/度")
     CORES = Text("{cores} cores", "{cores} 核")
+    TASKS = Text("{count} tasks", "{count} 个任务")
     LIST_EMPTY = Text("Nothing here", "没有符合条件的工作负载")
     LIST_EMPTY_TEXT = Text("Launch a file from your terminal:", "可在终端启动：")
     LIST_FILTERED_TEXT = Text("No workload matches the filter.", "换一个筛选条件试试。")

@@ -63,12 +63,14 @@ def cause_text(cause: str, say: Speech) -> str:
 
 
 def resources_text(resources: Mapping[str, Any], say: Speech) -> str:
-    """``2 cores · 4 GiB · A100 × 1``."""
+    """``2 cores · 4 GiB · A100 × 1``, and how many tasks in an order of many."""
     words = [
         say(Work.CORES, cores=decimal_text(int(resources["cpus_milli"]), 3)),
         memory(int(resources["memory_mib"])),
         *(f"{name} × {number}" for name, number in resources.get("accelerators") or ()),
     ]
+    if tasks := resources.get("tasks"):
+        words.append(say(Work.TASKS, count=f"{tasks['count']:,}"))
     return " · ".join(words)
 
 

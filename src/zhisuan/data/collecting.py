@@ -2,26 +2,36 @@
 
 1. ``purge``: files of volumes deleted long enough ago, unless work that goes on has them.
 2. ``let_go``: content that no version names and that nobody brought or asked for lately; its rows go, its digest is doomed.
-3. ``sweep``: doomed bytes leave the store, if under their lock there is still no row that names them.
-4. ``stale``: uploads that nobody went on with, and parts in the store whose upload is gone.
+3. ``doom_unnamed``: bytes in the store that no row names at all, since a process died between keeping and naming them.
+4. ``sweep``: doomed bytes leave the store, if under their lock there is still no row that names them.
+5. ``drop_stale_uploads``: uploads that nobody went on with, and parts in the store whose upload is gone.
+6. ``drop_abandoned``: files half received when a server died.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select, text
+from sqlalchemy.dialects.postgresql import insert
 
 from zhisuan.base.db import Database, Tx
-from zhisuan.base.errors import Unavailable
 from zhisuan.base.store import Store
-from zhisuan.data import content, uploads
-from zhisuan.data.tables import Content, Doomed, Volume, VolumeFile, VolumeUse, VolumeVersion
+from zhisuan.data import content, sweeping, uploads
+from zhisuan.data.tables import Content, Doomed, Upload, Volume, VolumeFile, VolumeUse, VolumeVersion
 
 AT_ONCE = 500
+ROUND = 0x73776570
+_ALONE = text("SELECT pg_try_advisory_xact_lock(:space, 0)")
 InUse = Callable[[Tx, list[str]], set[str]]
 """Of these workloads those that have not ended."""
-Named = Callable[[Tx, str], bool]
-"""Whether anything beside volumes names these bytes."""
+Named = Callable[[Tx, Sequence[str]], set[str]]
+"""Of these bytes those that anything beside volumes names."""
+
+
+def alone(tx: Tx) -> bool:
+    """Whether this process is to clear away, until the end of the transaction: one of several servers is enough. The steps are
+    safe without it."""
+    return bool(tx.session.scalar(_ALONE, {"space": ROUND}))
 
 
 def purge(tx: Tx, before: datetime, in_use: InUse) -> int:
@@ -68,6 +78,31 @@ def let_go(tx: Tx, before: datetime) -> int:
     return len(gone)
 
 
+def doom(tx: Tx, digests: Sequence[str]) -> None:
+    """Bytes that a row has just ceased to name."""
+    if digests:
+        rows = [{"sha256": sha256, "since": tx.now} for sha256 in sorted(digests)]
+        tx.session.execute(insert(Doomed).values(rows).on_conflict_do_nothing())
+
+
+def doom_unnamed(database: Database, store: Store, prefix: str, before: datetime, named: Named) -> int:
+    """Doom what lies in the store under digests that begin so, kept before and named by no row; how many."""
+    old = [stored.sha256 for stored in store.listing(prefix) if stored.since < before]
+    found = 0
+    for at in range(0, len(old), AT_ONCE):
+        with database.begin("collecting") as tx:
+            some = old[at : at + AT_ONCE]
+            unnamed = set(some) - _named(tx, some, named)
+            doom(tx, sorted(unnamed))
+            found += len(unnamed)
+    return found
+
+
+def _named(tx: Tx, digests: Sequence[str], named: Named) -> set[str]:
+    held = tx.session.scalars(select(Content.sha256).where(Content.sha256.in_(digests)))
+    return {*held, *named(tx, digests)}
+
+
 def sweep(database: Database, store: Store, named: Named) -> int:
     """Take doomed bytes out of the store; how many are settled, removed or found named again."""
     with database.begin("collecting") as tx:
@@ -82,15 +117,11 @@ def _settle(tx: Tx, store: Store, sha256: str, named: Named) -> None:
     found = tx.session.get(Doomed, sha256, with_for_update={"skip_locked": True})
     if found is None:
         return
-    try:
-        content.secure(tx, store, sha256)
-    except Unavailable as error:
-        if error.code != "content_gone":
-            raise
-    else:
-        held = tx.session.scalar(select(Content.sha256).where(Content.sha256 == sha256).limit(1)) is not None
-        if not held and not named(tx, sha256):
-            store.remove(sha256)
+    content.exclude(tx, sha256)
+    if not _named(tx, [sha256], named):
+        size = store.remove(sha256)
+        if size is not None:
+            sweeping.note(tx, "content", 1, size)
     tx.session.delete(found)
 
 
@@ -98,6 +129,9 @@ def drop_stale_uploads(database: Database, store: Store, before: datetime) -> in
     """How many uploads were dropped."""
     with database.begin("collecting") as tx:
         stale = uploads.stale(tx, before, AT_ONCE)
+        if stale:
+            size = tx.session.scalar(select(func.sum(Upload.offset_bytes)).where(Upload.id.in_(stale)))
+            sweeping.note(tx, "upload", len(stale), int(size or 0))
         for upload_id in stale:
             uploads.forget(tx, upload_id)
     there = [name for name in store.uploads() if name.startswith("upl_")]
@@ -107,3 +141,12 @@ def drop_stale_uploads(database: Database, store: Store, before: datetime) -> in
         if upload_id not in known:
             store.drop_pieces(upload_id)
     return len(stale)
+
+
+def drop_abandoned(database: Database, store: Store, before: datetime) -> int:
+    """How many files were dropped."""
+    count, size = store.remove_abandoned(before)
+    if count:
+        with database.begin("collecting") as tx:
+            sweeping.note(tx, "received", count, size)
+    return count

@@ -1,11 +1,11 @@
 """Stored bytes and who may name them. The store keeps bytes once; rows say who has them, and the last to go takes them along.
 
-Bringing and collecting the same bytes at the same time is settled by a lock on their digest: who adds a row looks, under the
-lock, whether the bytes are there; who takes bytes away looks, under it, whether there is a row.
+Bringing and collecting the same bytes at the same time is settled by a lock on the first byte of their digest, shared by all who
+bring: who adds a row looks, under the lock, whether the bytes are there; who takes bytes away has it alone, and looks whether
+there is a row.
 """
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
@@ -16,13 +16,16 @@ from zhisuan.base.store import Store
 from zhisuan.base.text import Text
 from zhisuan.data.tables import Content, Doomed, Quota
 
+LOCKS = 0x636F6E74
+_SHARED = text("SELECT pg_advisory_xact_lock_shared(:space, number) FROM unnest(CAST(:numbers AS int[])) AS n(number)")
+_ALONE = text("SELECT pg_advisory_xact_lock(:space, :number)")
 
-def secure(tx: Tx, store: Store, sha256: str) -> None:
-    """To be called with bytes that were just stored and are about to be named by a row: from here to the end of the transaction
+
+def secure(tx: Tx, store: Store, digests: Sequence[str]) -> None:
+    """To be called with bytes that were just stored and are about to be named by rows: from here to the end of the transaction
     nobody takes them away. Raises ``Unavailable`` where somebody already has."""
-    number = int.from_bytes(hashlib.sha256(f"content|{sha256}".encode()).digest()[:8], "big", signed=True)
-    tx.session.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": number})
-    if not store.has(sha256):
+    tx.session.execute(_SHARED, {"space": LOCKS, "numbers": sorted({_lock_of(d) for d in digests})})
+    if store.missing(digests):
         raise Unavailable(
             Text("The same bytes were just being cleared away.", "相同的内容恰好正在被清理。"),
             Text("Send them again.", "请重新发送。"),
@@ -30,14 +33,28 @@ def secure(tx: Tx, store: Store, sha256: str) -> None:
         )
 
 
-def add(tx: Tx, store: Store, org_id: str, sha256: str, size_bytes: int, default_bytes_max: int) -> None:
-    """Note that an organisation has these stored bytes. Raises ``TooLarge`` when its quota does not allow them."""
-    secure(tx, store, sha256)
-    row = {"org_id": org_id, "sha256": sha256, "size_bytes": size_bytes, "touched_at": tx.now}
-    new = tx.session.execute(insert(Content).values(row).on_conflict_do_nothing().returning(Content.sha256)).all()
+def exclude(tx: Tx, sha256: str) -> None:
+    """To be called before bytes are taken away: from here to the end of the transaction nobody adds a row that names them."""
+    tx.session.execute(_ALONE, {"space": LOCKS, "number": _lock_of(sha256)})
+
+
+def _lock_of(sha256: str) -> int:
+    """Some digests share a lock, since a database has room for a few thousand."""
+    return int(sha256[:2], 16)
+
+
+def add(tx: Tx, store: Store, org_id: str, sizes: Mapping[str, int], default_bytes_max: int) -> None:
+    """Note that an organisation has these stored bytes, by digest. Raises ``TooLarge`` when its quota does not allow them."""
+    secure(tx, store, list(sizes))
+    rows = [
+        {"org_id": org_id, "sha256": sha256, "size_bytes": sizes[sha256], "touched_at": tx.now} for sha256 in sorted(sizes)
+    ]
+    new = set(tx.session.scalars(insert(Content).values(rows).on_conflict_do_nothing().returning(Content.sha256)))
+    if len(new) < len(sizes):
+        touch(tx, org_id, [sha256 for sha256 in sizes if sha256 not in new])
     if not new:
-        touch(tx, org_id, [sha256])
         return
+    size_bytes = sum(sizes[sha256] for sha256 in new)
     tx.session.execute(insert(Quota).values(org_id=org_id, bytes_used=0).on_conflict_do_nothing())
     used = tx.session.scalars(
         update(Quota)

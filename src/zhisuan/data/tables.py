@@ -1,6 +1,6 @@
 """What an organisation has stored, and the named, versioned trees made of it."""
 
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -28,6 +28,19 @@ class Doomed(Table):
 
     sha256: Mapped[str] = mapped_column(primary_key=True)
     since: Mapped[datetime]
+
+
+class Swept(Table):
+    """What was cleared away on one day: ``content`` that nothing names any more, ``upload``s that nobody went on with, files half
+    ``received`` when a server died."""
+
+    __tablename__ = "data_swept"
+    __table_args__ = (CheckConstraint("kind IN ('content','upload','received')", name="kind"),)
+
+    day: Mapped[date] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    file_count: Mapped[int]
+    size_bytes: Mapped[int]
 
 
 class Quota(Table):

@@ -91,7 +91,8 @@ class RunSpec:
 
     Every engine sets on every node ``ZHISUAN_ARTIFACTS``, ``ZHISUAN_CHECKPOINT``, ``ZHISUAN_PROGRESS``, ``ZHISUAN_NUM_NODES``,
     ``ZHISUAN_NODE_RANK``, ``ZHISUAN_NODE_IPS`` (addresses that the nodes reach each other by, rank 0 first, one a line),
-    ``ZHISUAN_NUM_ACCELERATORS`` (per node), and the same under the names of SkyPilot: ``SKYPILOT_NUM_NODES``,
+    ``ZHISUAN_NUM_ACCELERATORS`` (per node), where there is a service ``ZHISUAN_SERVICE_PORT`` and ``ZHISUAN_SERVICE_HOST`` (the address
+    to listen at, so that the engine's own way leads there), and the same under the names of SkyPilot: ``SKYPILOT_NUM_NODES``,
     ``SKYPILOT_NODE_RANK``, ``SKYPILOT_NODE_IPS``, ``SKYPILOT_NUM_GPUS_PER_NODE``.
     """
 
@@ -224,7 +225,8 @@ class EngineReport:
 
     ``version`` names the program that isolates or schedules, or is empty when there is none. ``limits`` says which
     limits of a ``RunSpec`` are really enforced: keys ``memory``, ``cpu``, ``pids`` (true or false) and
-    ``cgroup_version`` (1, 2 or None). ``nodes_max`` is the most nodes that one run may have.
+    ``cgroup_version`` (1, 2 or None). ``nodes_max`` is the most nodes that one run may have. ``jupyterlab``: whether work finds
+    ``jupyter-lab`` here; None where that is not known.
     """
 
     engine: str
@@ -233,6 +235,7 @@ class EngineReport:
     limits: Mapping[str, bool | int | None]
     problems: tuple[Problem, ...]
     nodes_max: int = 1
+    jupyterlab: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

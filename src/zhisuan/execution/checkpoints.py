@@ -10,6 +10,7 @@ Only an open lease changes anything, so a site that was given up cannot replace 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import select, update
@@ -21,6 +22,7 @@ from zhisuan.base.text import Text
 from zhisuan.execution.tables import Checkpoint, CheckpointBlob, Lease
 from zhisuan.workload.tables import Workload
 
+TOUCH_AGAIN = timedelta(hours=1)
 CHECKPOINTS_KEPT = 3
 """Lists of files kept of one workload; the current one is the last."""
 
@@ -91,11 +93,13 @@ def _check(files: Sequence[KeptFile], bytes_max: int) -> None:
 
 
 def _known(tx: Tx, org_id: str, digests: Sequence[str]) -> dict[str, int]:
-    """Sizes of the organisation's own blobs among these: what only others have is not known, so nobody can ask by digest."""
-    query = select(CheckpointBlob.sha256, CheckpointBlob.size_bytes)
-    rows = tx.session.execute(
-        query.where(CheckpointBlob.org_id == org_id, CheckpointBlob.sha256.in_(set(digests)))
-    )
+    """Sizes of the organisation's own blobs among these: what only others have is not known, so nobody can ask by digest. They
+    stay until the end of the transaction, and for another while (``superseded``)."""
+    own = CheckpointBlob.org_id == org_id, CheckpointBlob.sha256.in_(set(digests))
+    query = select(CheckpointBlob.sha256, CheckpointBlob.size_bytes).where(*own).order_by(CheckpointBlob.sha256)
+    rows = tx.session.execute(query.with_for_update(read=True)).all()
+    stale = CheckpointBlob.touched_at < tx.now - TOUCH_AGAIN
+    tx.session.execute(update(CheckpointBlob).where(*own, stale).values(touched_at=tx.now))
     return {row.sha256: row.size_bytes for row in rows}
 
 
@@ -123,8 +127,8 @@ def add_blob(tx: Tx, lease: Lease, sha256: str, size_bytes: int) -> None:
     """Note that the organisation has these bytes; they are in the store already."""
     tx.session.execute(
         insert(CheckpointBlob)
-        .values(org_id=lease.org_id, sha256=sha256, size_bytes=size_bytes, created_at=tx.now)
-        .on_conflict_do_nothing()
+        .values(org_id=lease.org_id, sha256=sha256, size_bytes=size_bytes, created_at=tx.now, touched_at=tx.now)
+        .on_conflict_do_update(index_elements=["org_id", "sha256"], set_={"touched_at": tx.now})
     )
 
 

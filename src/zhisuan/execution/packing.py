@@ -14,7 +14,7 @@ from datetime import datetime
 from sqlalchemy import delete, func, or_, select
 
 from zhisuan.base.db import Database, Tx
-from zhisuan.base.store import Incoming, Store
+from zhisuan.base.store import Store
 from zhisuan.execution.tables import Lease, LogPiece, LogVolume
 from zhisuan.execution.volumes import VOLUME_BYTES, packed
 
@@ -54,7 +54,7 @@ def _pack_lease(database: Database, store: Store, lease_id: str) -> bool:
     if not pieces:
         return False
     data = b"".join(data for _, data in pieces)
-    incoming = Incoming(bytes_max=2**62)
+    incoming = store.incoming(bytes_max=2**62)
     try:
         incoming.write(packed(lease_id, pieces[0][0], data))
         digest = incoming.finish(None)

@@ -12,7 +12,7 @@ from zhisuan.execution.tables import Allocation, Checkpoint, Lease, PlacementRec
 from zhisuan.placement.types import Candidate, Plan
 from zhisuan.supply.tables import Site
 from zhisuan.workload import service as workloads
-from zhisuan.workload import workspace
+from zhisuan.workload import tasks, workspace
 from zhisuan.workload.reading.mounts import folder_of
 from zhisuan.workload.spec import WorkloadSpec
 from zhisuan.workload.tables import Workload
@@ -139,13 +139,29 @@ def _make_lease(tx: Tx, workload: Workload, record: PlacementRecord, candidate: 
         offered_at=tx.now, accepted_at=None, active_from=None, active_to=None, closed_at=None, ready=None, exit_code=None,
         reason=None, message=None, fault=None, cpu_milliseconds=0, memory_peak_bytes=0,
     )  # fmt: skip
-    token = tx.ids.secret("zsw") if workload.kind == "workspace" else ""
+    token = tx.ids.secret("zsw") if _needs_token(workload) else ""
     kept = current(tx, workload.id) if workload.attempts else None
     lease.offer = _offer(workload, spec, lease, candidate, kept, token)
     tx.session.add(lease)
     lease.allocations.extend(Allocation(device_id=s.device_id, amount=s.amount, released_at=None) for s in candidate.shares)
     tx.emit("lease.offered", lease.id, {"workload_id": workload.id, "site_id": lease.site_id, "generation": generation})
     return lease
+
+
+def _needs_token(workload: Workload) -> bool:
+    """A workspace's session is opened by it; the nodes of one order of tasks know each other by it."""
+    nodes: int = workload.spec.get("num_nodes", 1)
+    return workload.kind == "workspace" or (nodes > 1 and bool(workload.spec.get("tasks")))
+
+
+def _script(spec: WorkloadSpec, token: str) -> str:
+    """What the site runs: the tenant's own script, or one of the platform's."""
+    if spec.workspace:
+        return workspace.script(spec.workspace)
+    if spec.tasks:
+        mine = "OMP_NUM_THREADS" in (*spec.envs, *spec.secrets)
+        return tasks.script(spec.tasks, spec.run, share_threads=not mine, nodes=spec.num_nodes, token=token)
+    return spec.run
 
 
 def _readiness_path(spec: WorkloadSpec, workload_id: str) -> str | None:
@@ -157,7 +173,7 @@ def _readiness_path(spec: WorkloadSpec, workload_id: str) -> str | None:
 def _offer(
     workload: Workload, spec: WorkloadSpec, lease: Lease, candidate: Candidate, kept: Checkpoint | None, token: str
 ) -> dict[str, Any]:
-    """The agent's message for this lease, without ``desired``, which changes. ``token`` opens the session of a workspace."""
+    """The agent's message for this lease, without ``desired``, which changes. ``token``: see ``_needs_token``."""
     uploads: dict[str, str] = workload.spec.get("mount_blobs", {})
     files = workload.spec.get("mount_files", [])
     folders = {target: folder_of(target) if target in files else target for target in uploads}
@@ -171,7 +187,7 @@ def _offer(
             for n in candidate.nodes
         ],
         "setup": spec.setup,
-        "run": workspace.script(spec.workspace) if spec.workspace else spec.run,
+        "run": _script(spec, token),
         "env": {
             **spec.envs,
             **(workspace.environment(workload.id, token) if spec.workspace else {}),
@@ -188,7 +204,7 @@ def _offer(
         "secrets": list(spec.secrets),
         "service_port": workspace.port_of(token) if spec.workspace else spec.service.port if spec.service else None,
         "readiness_path": _readiness_path(spec, workload.id),
-        "artefacts": list(spec.artefacts),
+        "artefacts": tasks.artefacts(spec.artefacts) if spec.tasks else list(spec.artefacts),
         "grace_seconds": spec.survival.grace_seconds,
         "on_stop": spec.survival.on_stop,
         "checkpoint_id": kept.id if kept else None,

@@ -96,11 +96,15 @@ def _take(tx: Tx, lease: Lease, workload: Workload, report: LeaseReport) -> None
     if _moves(standing(), report):
         _apply(tx, lease, workload, report)
     if _progresses(standing(), report):
-        workload.progress_ppm, workload.progress_message = _progress(report)
-        tx.notify(workloads.WATCH_CHANNEL, workload.id)
+        _note_progress(tx, workload, report)
     elif _tells(standing(), report):
         workload.progress_message = report.message and report.message[:PROGRESS_LENGTH_MAX]
         tx.notify(workloads.WATCH_CHANNEL, workload.id)
+
+
+def _note_progress(tx: Tx, workload: Workload, report: LeaseReport) -> None:
+    workload.progress_ppm, workload.progress_message = _progress(report)
+    tx.notify(workloads.WATCH_CHANNEL, workload.id)
 
 
 def _is_news(known: _Standing, report: LeaseReport) -> bool:
@@ -148,6 +152,8 @@ def _apply(tx: Tx, lease: Lease, workload: Workload, report: LeaseReport) -> Non
             tx.notify(workloads.WATCH_CHANNEL, workload.id)
         return
     if lease.state != "ending":
+        if report.progress is not None:  # the last word of the work may have come with its end
+            _note_progress(tx, workload, report)
         _end(tx, lease, report)
     if report.complete:
         _close(tx, lease, workload)

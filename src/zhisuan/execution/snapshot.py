@@ -41,6 +41,7 @@ class SiteRecord:
             isolated=isolation in ("sandbox", "user_sandbox") or allowed, region=site.region, pue_milli=site.pue_milli,
             grid_g_per_mwh=grid_factor(site.region).g_per_mwh, nodes=nodes,
             gang_nodes_max=int(site.engine.get("nodes_max", 1)), offered=offered, factors_ppm=self.factors_ppm,
+            jupyterlab=site.engine.get("jupyterlab") is True,
         )  # fmt: skip
 
     def offer(self, now: datetime) -> supply.Offer:

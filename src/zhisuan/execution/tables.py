@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -113,7 +113,10 @@ class Checkpoint(Table):
     ``files`` are [path, SHA-256, bytes]; ``new_bytes`` of ``size_bytes`` were not in the one before."""
 
     __tablename__ = "execution_checkpoint"
-    __table_args__ = (UniqueConstraint("workload_id", "number"),)
+    __table_args__ = (
+        UniqueConstraint("workload_id", "number"),
+        Index(None, "files", postgresql_using="gin", postgresql_ops={"files": "jsonb_path_ops"}),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     workload_id: Mapped[str]
@@ -128,14 +131,17 @@ class Checkpoint(Table):
 
 
 class CheckpointBlob(Table):
-    """Bytes that an organisation's checkpoints are made of; they are in the artefact store under their digest."""
+    """Bytes that an organisation's checkpoints are made of; they are in the artefact store under their digest. ``touched_at``: when
+    they were last brought, asked for, or found in a checkpoint by ``superseded``."""
 
     __tablename__ = "execution_checkpoint_blob"
+    __table_args__ = (Index(None, "touched_at"), Index(None, "sha256"))
 
     org_id: Mapped[str] = mapped_column(primary_key=True)
     sha256: Mapped[str] = mapped_column(primary_key=True)
     size_bytes: Mapped[int]
     created_at: Mapped[datetime]
+    touched_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class LogVolume(Table):
@@ -143,6 +149,7 @@ class LogVolume(Table):
     kept for its time."""
 
     __tablename__ = "execution_log_volume"
+    __table_args__ = (Index(None, "sha256"),)
 
     lease_id: Mapped[str] = mapped_column(ForeignKey("execution_lease.id"), primary_key=True)
     at_byte: Mapped[int] = mapped_column(primary_key=True)
@@ -157,7 +164,7 @@ class Artefact(Table):
     """A file that a lease left; its bytes are in the artefact store under its digest."""
 
     __tablename__ = "execution_artefact"
-    __table_args__ = (UniqueConstraint("lease_id", "path"),)
+    __table_args__ = (UniqueConstraint("lease_id", "path"), Index(None, "sha256"))
 
     id: Mapped[str] = mapped_column(primary_key=True)
     lease_id: Mapped[str] = mapped_column(ForeignKey("execution_lease.id"))

@@ -78,7 +78,7 @@ def register(
     evaluation = _evaluation(store, source, evaluation_path) if evaluation_path else None
     model = _model(tx, org_id, name, description)
     sha256, size = _archive(store, files, prefix)
-    content.secure(tx, store, sha256)
+    content.secure(tx, store, [sha256])
     blob = workloads.add_blob(tx, org_id=org_id, sha256=sha256, size_bytes=size)
     number = tx.session.scalar(
         select(func.coalesce(func.max(ModelVersion.number), 0) + 1).where(ModelVersion.model_id == model.id)

@@ -72,6 +72,7 @@ class SiteColumns:
     reachable: Ints
     usual: Ints
     gang_nodes_max: Ints
+    jupyterlab: Ints
     terms: Ints
 
 
@@ -145,7 +146,7 @@ def _fresh(source: tuple[SiteState, ...], ordered: tuple[SiteState, ...]) -> Col
 
 
 def _no_sites() -> SiteColumns:
-    return SiteColumns(*(np.zeros(0, np.int64) for _ in range(7)))
+    return SiteColumns(*(np.zeros(0, np.int64) for _ in range(len(SiteColumns.__slots__))))
 
 
 def _changed(source: tuple[SiteState, ...], ordered: tuple[SiteState, ...], before: Columns) -> Columns:
@@ -193,7 +194,7 @@ def _head(site: SiteState, terms: dict[Terms, int]) -> tuple[int, ...]:
     of = Terms(site.pue_milli, site.grid_g_per_mwh, site.factors_ppm)
     return (
         site.state == "open", site.offered, site.isolated, site.reachable, site.state in USUAL_STATES, site.gang_nodes_max,
-        terms.setdefault(of, len(terms)),
+        site.jupyterlab, terms.setdefault(of, len(terms)),
     )  # fmt: skip
 
 

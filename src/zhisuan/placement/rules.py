@@ -50,12 +50,12 @@ def plan(snapshot: Snapshot, need: Need) -> Plan:
         ranked = _ranked_gangs(snapshot, columns, variants, gangs, prices.classes)
         ever = bool(gangs.enough.any())
     rejections = tuple(_rejection(name, failed[name], need) for name in CONSTRAINTS if name in failed)
-    return Plan(ranked, rejections, ever, _reason(ranked, rejections))
+    return Plan(ranked, rejections, ever, _reason(snapshot, need, ranked, rejections))
 
 
 def _wanted(need: Need, classes: dict[str, ClassFacts]) -> Wanted:
     cards = tuple((class_ids_named(name, classes), count) for name, count in need.accelerators)
-    return Wanted(need.cpus_milli, need.memory_mib, cards)
+    return Wanted(need.cpus_milli, need.memory_mib, cards, need.jupyterlab)
 
 
 def _of_one_class(need: Need, classes: dict[str, ClassFacts]) -> tuple[Need, ...]:
@@ -199,7 +199,7 @@ def _rate_and_power(snapshot: Snapshot, shares: tuple[Share, ...], classes: dict
 
 CONSTRAINTS = (
     "site_open", "offered", "node_present", "accelerator_class", "rated", "accelerator_capacity", "cpu_capacity", "memory_capacity",
-    "gang_capacity", "isolation", "reachable", "cpu_free", "memory_free", "accelerator_free", "gang_free",
+    "gang_capacity", "isolation", "jupyterlab", "reachable", "cpu_free", "memory_free", "accelerator_free", "gang_free",
 )  # fmt: skip
 PERMANENT = {"accelerator_class", "rated", "accelerator_capacity", "cpu_capacity", "memory_capacity", "gang_capacity"}
 
@@ -250,6 +250,13 @@ def _rejection(name: str, count: int, need: Need) -> Rejection:
                 "站点安装 zhisuan doctor 指出的组件，或由其运营者允许非隔离运行",
             ),
         ),
+        "jupyterlab": (
+            Text("their site does not offer JupyterLab", "所在站点不提供 JupyterLab"),
+            Text(
+                "start a shell workspace instead (zhisuan.workspace: shell), or wait until a site offers JupyterLab",
+                "改用终端工作空间（zhisuan.workspace: shell），或等待有站点提供 JupyterLab",
+            ),
+        ),
         "reachable": (
             Text("their site has not been heard from", "站点失联"),
             Text("the site comes back", "等待站点恢复"),
@@ -278,8 +285,12 @@ def _rejection(name: str, count: int, need: Need) -> Rejection:
     return Rejection(name, count, name in PERMANENT, text, unblock)
 
 
-def _reason(ranked: Sequence[Candidate], rejections: tuple[Rejection, ...]) -> Text:
+def _reason(
+    snapshot: Snapshot, need: Need, ranked: Sequence[Candidate], rejections: tuple[Rejection, ...]
+) -> Text:
     out = sum(r.count for r in rejections)
+    if rejections and need.jupyterlab and not any(site.jupyterlab for site in snapshot.sites):
+        return Text("No site offers JupyterLab now; it waits for one that does.", "目前没有站点提供 JupyterLab，正在等待。")
     if not ranked:
         if not rejections:
             return Text("No site has joined yet.", "尚无站点加入。")

@@ -37,6 +37,7 @@ class Wanted:
     cpus_milli: int
     memory_mib: int
     cards: tuple[tuple[frozenset[str], int], ...]
+    jupyterlab: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,8 @@ def sort_out(columns: Columns, wanted: Wanted, classes: dict[str, ClassFacts]) -
     for number, name in enumerate(PERMANENT_ORDER, 1):
         left = keep(left, never[left] != number, name)
     left = keep(left, site.isolated[of[left]], "isolation")
+    if wanted.jupyterlab:
+        left = keep(left, site.jupyterlab[of[left]], "jupyterlab")
     left = keep(left, site.reachable[of[left]], "reachable")
     left = keep(left, _tightest(columns, "cpu", wanted.cpus_milli, left)[0] >= 0, "cpu_free")
     left = keep(left, _tightest(columns, "memory", wanted.memory_mib, left)[0] >= 0, "memory_free")

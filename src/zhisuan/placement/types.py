@@ -42,7 +42,8 @@ class NodeState:
 class SiteState:
     """One site as placement sees it; ``grid_g_per_mwh`` is gCO2 per MWh of its province's grid, ``gang_nodes_max`` the
     most nodes that its engine starts one piece of work on. ``offered`` is false outside its offer windows and while its
-    provider has it back. ``factors_ppm``: by class, the part of the rate that its devices are worth by measurement."""
+    provider has it back. ``factors_ppm``: by class, the part of the rate that its devices are worth by measurement. ``jupyterlab``: its
+    agent has said that work finds it there."""
 
     id: str
     name: str
@@ -57,6 +58,7 @@ class SiteState:
     gang_nodes_max: int = 1
     offered: bool = True
     factors_ppm: tuple[tuple[str, int], ...] = ()
+    jupyterlab: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class Need:
     memory_mib: int
     accelerators: tuple[tuple[str, int], ...]
     nodes: int = 1
+    jupyterlab: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 
@@ -21,27 +21,28 @@ from zhisuan.sdk.progress import Interrupted, Tally
 from zhisuan.sdk.transport import Transport, api_path
 from zhisuan.sdk.types.volumes import UploadState
 
-T = TypeVar("T")
 AT_ONCE = 6
 WHOLE_BYTES_MAX = 8 * 1024**2
-PART_BYTES = 16 * 1024**2
+PART_BYTES, PART_BYTES_MIN = 256 * 1024**2, 4 * 1024**2
 CHUNK_BYTES = 1024**2
 # The last part is answered when the whole file has been checked and kept.
 PART_TIMEOUT = httpx.Timeout(30.0, read=900.0, write=120.0)
 
 
 class _Part:
-    """Some bytes of a file as a body of known length."""
+    """Some bytes of a file as a body of known length; ``sent`` is told of those that are on their way."""
 
-    def __init__(self, path: Path, start: int, length: int) -> None:
+    def __init__(self, path: Path, start: int, length: int, sent: Callable[[int], None]) -> None:
         self._file = path.open("rb")
         self._file.seek(start)
         self._left = length
+        self._sent = sent
 
     def __iter__(self) -> Iterator[bytes]:
         while self._left > 0 and (data := self._file.read(min(CHUNK_BYTES, self._left))):
             self._left -= len(data)
             yield data
+            self._sent(len(data))
 
     def close(self) -> None:
         self._file.close()
@@ -55,35 +56,45 @@ class Transfer(Transport):
         what was announced any more, ``TooLarge`` (quota) …"""
         tally = tally or Tally(None, bytes_total=size, files_total=1)
         if size <= WHOLE_BYTES_MAX:
-            self._put_bytes(api_path("content", sha256), path, 0, size)
+            self._put_bytes(api_path("content", sha256), path, 0, size, lambda _: None)
             tally.moved(size, 1)
             return
         announced = {"sha256": sha256, "size_bytes": size}
         state = self._post(UploadState, "uploads", json=announced)
-        counted = state.offset
-        tally.moved(counted)
-        failures = 0
+        counted = 0
+
+        def sent(count: int) -> None:
+            nonlocal counted
+            counted += count
+            tally.moved(count)
+
+        sent(state.offset)
+        failures, part = 0, PART_BYTES
         while not state.complete:
-            where = api_path("uploads", str(state.id), "bytes")
-            length = min(PART_BYTES, size - state.offset)
+            where, begun = api_path("uploads", str(state.id), "bytes"), state.offset
+            length = min(part, size - begun)
             try:
-                state = self._put_bytes(where, path, state.offset, length, retries=0, offset=state.offset)
+                state = self._put_bytes(where, path, begun, length, sent, retries=0, offset=begun)
             except Unavailable:
-                # What came of the part was kept; where to go on is asked for, and only no progress counts as a failure.
+                # What came of the part was kept, unless a proxy on the way had it; so where to go on is asked for, the next part is
+                # smaller, and only no progress counts as a failure.
+                part = max(PART_BYTES_MIN, part // 4)
                 self._pause(self._backoff(failures))
                 state = self._post(UploadState, "uploads", json=announced)
-                failures = failures + 1 if state.offset <= counted else 0
+                failures = failures + 1 if state.offset <= begun else 0
                 if failures > self.retries:
                     raise
-            tally.moved(state.offset - counted)
-            counted = state.offset
+            else:
+                part = min(PART_BYTES, part * 2)
+            sent(state.offset - counted)
         tally.moved(size - counted, 1)
 
     def _put_bytes(
-        self, where: str, path: Path, start: int, length: int, *, retries: int | None = None, **params: Any
-    ) -> UploadState:
+        self, where: str, path: Path, start: int, length: int, sent: Callable[[int], None], *, retries: int | None = None,
+        **params: Any,
+    ) -> UploadState:  # fmt: skip
         answer = self._send(
-            "PUT", where, params=params, body=lambda: _Part(path, start, length), timeout=PART_TIMEOUT, retries=retries,
+            "PUT", where, params=params, body=lambda: _Part(path, start, length, sent), timeout=PART_TIMEOUT, retries=retries,
             headers={"Content-Type": "application/octet-stream", "Content-Length": str(length)},
         )  # fmt: skip
         state: UploadState = self._read(UploadState, answer)
@@ -142,10 +153,10 @@ class Transfer(Transport):
             yield answer
 
 
-def in_parallel(work: Callable[[T], object], things: Iterable[T], tally: Tally) -> None:
-    """``work`` on all of them, some at once; the first error ends all, and so does Ctrl-C. What was moved stays moved."""
+def in_parallel(work: Iterable[Callable[[], object]], tally: Tally) -> None:
+    """All of it, some at once; the first error ends all, and so does Ctrl-C. What was moved stays moved."""
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="transfer") as pool:
-        futures = [pool.submit(work, thing) for thing in things]
+        futures = [pool.submit(each) for each in work]
         try:
             wait(futures, return_when=FIRST_EXCEPTION)
         finally:
@@ -160,6 +171,8 @@ def in_parallel(work: Callable[[T], object], things: Iterable[T], tally: Tally) 
 
 def digest_of(path: Path) -> str:
     with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size <= CHUNK_BYTES:
+            return hashlib.sha256(file.read()).hexdigest()
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

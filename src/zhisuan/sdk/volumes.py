@@ -2,23 +2,25 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from zhisuan.base.errors import Conflict, InvalidInput, NotFound
+from zhisuan.base.packs import SMALL_BYTES_MAX, grouped
 from zhisuan.base.text import Text
 from zhisuan.sdk.archive import Ignored
 from zhisuan.sdk.progress import Tally, Watcher
-from zhisuan.sdk.transfer import AT_ONCE, Transfer, digest_of, in_parallel, inside, unreadable
+from zhisuan.sdk.small_files import SEND_BYTES, Placed, SmallFiles
+from zhisuan.sdk.transfer import AT_ONCE, digest_of, in_parallel, inside, unreadable
 from zhisuan.sdk.transport import api_path
 from zhisuan.sdk.types.volumes import DataUse, FolderEntry, Volume, VolumeFile, VolumeUse, VolumeVersion
 
 TRIES = 4
 FILES_A_PAGE = 5000
-ASKED_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,14 @@ class LocalFile:
     size_bytes: int
     sha256: str
 
+    def as_placed(self) -> Placed:
+        return Placed(self.source, self.sha256, self.size_bytes, self.mode)
+
     def as_entry(self) -> dict[str, Any]:
         return {"path": self.path, "mode": self.mode, "size_bytes": self.size_bytes, "sha256": self.sha256}
 
 
-class Volumes(Transfer):
+class Volumes(SmallFiles):
     def create_volume(
         self, name: str, *, project: str | None = None, idempotency_key: str | None = None
     ) -> Volume:
@@ -84,14 +89,6 @@ class Volumes(Transfer):
         found: DataUse = self._read(DataUse, answer)
         return found
 
-    def missing_content(self, digests: list[str]) -> list[str]:
-        """Which of these the organisation has not brought."""
-        found: list[str] = []
-        for at in range(0, len(digests), ASKED_AT_ONCE):
-            answer = self._post(dict, "content", "missing", json={"digests": digests[at : at + ASKED_AT_ONCE]})
-            found += self._shaped(list[str], answer.get("missing"), "POST /content/missing")
-        return found
-
     def commit_volume(
         self, name: str, *, base: int, put: list[dict[str, Any]], remove: list[str], note: str = "",
         idempotency_key: str | None = None,
@@ -128,8 +125,12 @@ class Volumes(Transfer):
         for digest, file in by_digest.items():
             if digest not in missing:
                 tally.moved(file.size_bytes, 1)
-        wanted = [by_digest[d] for d in by_digest if d in missing]
-        in_parallel(lambda f: self.send_file(f.source, f.sha256, f.size_bytes, tally), wanted, tally)
+        wanted = [f.as_placed() for d, f in by_digest.items() if d in missing]
+        big = [f for f in wanted if f.size_bytes > SMALL_BYTES_MAX]
+        small = [f for f in wanted if f.size_bytes <= SMALL_BYTES_MAX]
+        work = [partial(self.send_file, f.place, f.sha256, f.size_bytes, tally) for f in big]
+        work += [partial(self._send_small, some, tally) for some in grouped(small, _size, SEND_BYTES)]
+        in_parallel(work, tally)
 
     def get_volume(
         self, name: str, local: str | Path, *, path: str = "", version: int | None = None, watcher: Watcher | None = None
@@ -147,15 +148,23 @@ class Volumes(Transfer):
                 raise NotFound.of(Text("file or folder", "文件或文件夹"), f"{name}:{wanted}")
         tally = Tally(watcher, bytes_total=sum(f.size_bytes for f in files), files_total=len(files))
         places = [(f, inside(folder, f.path[len(base) + 1 :] if base else f.path)) for f in files]
+        asked = {"version": number} if number else {}
+        small = [Placed(to, f.sha256, f.size_bytes, f.mode) for f, to in places if f.size_bytes <= SMALL_BYTES_MAX]
 
-        def fetch(one: tuple[VolumeFile, Path]) -> None:
-            file, target = one
-            where = {"path": file.path, **({"version": number} if number else {})}
-            self.fetch_file(api_path("volumes", name, "content"), where, target, file.sha256, file.size_bytes, tally)
+        def fetch(file: VolumeFile, target: Path) -> None:
+            where = api_path("volumes", name, "content")
+            self.fetch_file(where, {"path": file.path, **asked}, target, file.sha256, file.size_bytes, tally)
             target.chmod(file.mode)
 
-        in_parallel(fetch, places, tally)
+        work: list[Callable[[], None]] = [partial(fetch, f, to) for f, to in places if f.size_bytes > SMALL_BYTES_MAX]
+        pack = api_path("volumes", name, "pack")
+        work += [partial(self._fetch_small, pack, asked, some, tally) for some in grouped(small, _size, SEND_BYTES)]
+        in_parallel(work, tally)
         return [target for _, target in places]
+
+
+def _size(file: Placed) -> int:
+    return file.size_bytes
 
 
 def _same(local: LocalFile, there: VolumeFile | None) -> bool:

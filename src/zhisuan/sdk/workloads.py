@@ -1,16 +1,20 @@
 """Workloads: send them, follow them, fetch what they leave."""
 
+import csv
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
 
 from zhisuan.sdk.archive import Archive, pack_file, pack_folder
-from zhisuan.sdk.problems import not_reachable
+from zhisuan.sdk.problems import not_reachable, unexpected
 from zhisuan.sdk.progress import Tally, Watcher
 from zhisuan.sdk.transfer import Transfer, in_parallel, inside
 from zhisuan.sdk.transport import api_path
+from zhisuan.sdk.types.tasks import TASK_TABLE, TaskEnd, read_tasks
 from zhisuan.sdk.types.work import (
     Artefact,
     Blob,
@@ -218,8 +222,23 @@ class Workloads(Transfer):
                 raise self._error(answer)
             yield from answer.iter_bytes()
 
-    def artefacts(self, workload_id: str) -> Iterator[Artefact]:
-        return self._pages(Artefact, "workloads", workload_id, "artefacts")
+    def artefacts(self, workload_id: str, *, path: str | None = None) -> Iterator[Artefact]:
+        """Newest first; with ``path`` only what was left under it, by each attempt."""
+        return self._pages(Artefact, "workloads", workload_id, "artefacts", path=path)
+
+    def tasks(self, workload_id: str) -> list[TaskEnd]:
+        """Of an order of many tasks, how each that has finished has ended; empty until the work has, since the table is an artefact.
+
+        Raises ``UnexpectedAnswer`` where the work itself has put something else in its place.
+        """
+        newest = next(self.artefacts(workload_id, path=TASK_TABLE), None)
+        if newest is None:
+            return []
+        with TemporaryDirectory(prefix="zhisuan-") as folder, self.download(newest, folder).open(newline="") as file:
+            try:
+                return read_tasks(file)
+            except (ValueError, KeyError, TypeError, csv.Error) as error:
+                raise unexpected(f"artefact {newest.id}", 200, f"it is no table of tasks ({error})") from error
 
     def download(self, artefact: Artefact, folder: str | Path, *, tally: Tally | None = None) -> Path:
         """Fetch an artefact to its own path below ``folder`` and check its digest; a file already there and equal stays.
@@ -235,5 +254,5 @@ class Workloads(Transfer):
     def download_all(self, found: Sequence[Artefact], folder: str | Path, watcher: Watcher | None = None) -> list[Path]:
         """Fetch several artefacts, some at once."""
         tally = Tally(watcher, bytes_total=sum(a.size_bytes for a in found), files_total=len(found))
-        in_parallel(lambda a: self.download(a, folder, tally=tally), found, tally)
+        in_parallel([partial(self.download, a, folder, tally=tally) for a in found], tally)
         return [inside(Path(folder), a.path) for a in found]

@@ -7,7 +7,7 @@ from typing import Any
 from zhisuan import __version__
 from zhisuan.base.clock import Clock
 from zhisuan.base.ids import Ids
-from zhisuan.engines.contract import AcceleratorGrant, ClusterNode, Engine, EngineReport, IsolationLevel
+from zhisuan.engines.contract import AcceleratorGrant, Engine, EngineReport, IsolationLevel
 from zhisuan.engines.errors import EngineUnavailable
 from zhisuan.engines.local.config import LocalEngineConfig
 from zhisuan.site.accounts import Accounts
@@ -17,6 +17,7 @@ from zhisuan.site.blobs import BlobCache
 from zhisuan.site.book import Book
 from zhisuan.site.checkpoints import Checkpoints
 from zhisuan.site.client import ServerClient
+from zhisuan.site.cluster_watch import ClusterWatch
 from zhisuan.site.config import AgentConfig
 from zhisuan.site.contact import Contact, host_boot
 from zhisuan.site.control import Control
@@ -24,8 +25,9 @@ from zhisuan.site.courier import Courier
 from zhisuan.site.discovery import SystemHostReader
 from zhisuan.site.errors import Refused
 from zhisuan.site.identity import Identity, establish
-from zhisuan.site.inventory import accelerator_grants, engine_facts, inventory, survey
+from zhisuan.site.inventory import accelerator_grants, inventory, survey
 from zhisuan.site.journal import Journal
+from zhisuan.site.leftovers import Leftovers
 from zhisuan.site.links import Links
 from zhisuan.site.outsiders import cards_in_use
 from zhisuan.site.reconcile import Run
@@ -45,7 +47,6 @@ from zhisuan.site.watch_devices import DeviceWatch
 from zhisuan.wire.site import Inventory
 
 KEEPALIVE_SECONDS = 30.0
-CLUSTER_SECONDS = 20.0
 JOURNAL_NAME = "journal.db"
 
 
@@ -65,19 +66,31 @@ class Agent:
         self._use_credential: Callable[[str], None] = lambda _: None
         self._contact = Contact(self._journal, clock, host_boot())
         self._devices: DeviceWatch | None = None
+        models = {} if isinstance(config.engine, LocalEngineConfig) else config.engine.accelerator_models
+        self._cluster = ClusterWatch(
+            engine, self._journal, models, self._new_backoff, allow_unisolated=config.engine.allow_unisolated
+        )
 
     async def run(self) -> None:
         """Until cancelled. Raises an AgentStop, or a group with one in it, when the agent cannot go on."""
         try:
             identity = await self._identify()
-            report = await asyncio.to_thread(self._engine.preflight)
-            _say_engine(report, allow_unisolated=self._config.engine.allow_unisolated)
+            report = await self._preflight()
             book = Book(self._journal, self._signals)
             book.found_runs(await asyncio.to_thread(self._engine.list))
             await self._work(identity, book, await self._take_stock(report, book))
         finally:
             await self._client.close()
             self._journal.close()
+
+    async def _preflight(self) -> EngineReport | None:
+        """None while the cluster behind the engine does not answer."""
+        try:
+            report = await asyncio.to_thread(self._engine.preflight)
+        except EngineUnavailable:
+            return None
+        _say_engine(report, allow_unisolated=self._config.engine.allow_unisolated)
+        return report
 
     async def _identify(self) -> Identity:
         token = self._config.join_token
@@ -99,17 +112,14 @@ class Agent:
         log.info("zhisuan agent %s for site %s (%s).", __version__, identity.site_name, identity.site_id)
         return identity
 
-    async def _take_stock(self, report: EngineReport, book: Book) -> Stock:
+    async def _take_stock(self, report: EngineReport | None, book: Book) -> Stock:
         """What the cluster has, or this host where the engine is one of a host."""
-        allowed = self._config.engine.allow_unisolated
-        nodes = await self._cluster_nodes()
-        if nodes:
-            models = (
-                {} if isinstance(self._config.engine, LocalEngineConfig) else self._config.engine.accelerator_models
-            )
-            stock = Stock.of_cluster(engine_facts(report, allow_unisolated=allowed), nodes, models)
-            await self._renew_engine(stock)
+        stock = await self._cluster.first()
+        if stock is not None:
             return stock
+        if report is None:
+            report = await asyncio.to_thread(self._engine.preflight)
+        allowed = self._config.engine.allow_unisolated
         facts, measured = await survey(
             str(self._config.data_dir),
             self._config.probe,
@@ -127,31 +137,14 @@ class Agent:
         self._devices = DeviceWatch(stock, facts, measured.by_device, lambda: _cards_in_use(book, facts.hostname))
         return stock
 
-    async def _renew_engine(self, stock: Stock) -> None:
-        """With other nodes a cluster can do other things; while it does not answer, what it said before holds."""
-        try:
-            report = await asyncio.to_thread(self._engine.preflight)
-        except EngineUnavailable as error:
-            log.warning("The cluster does not answer: %s", error)
-            return
-        stock.renew_engine(engine_facts(report, allow_unisolated=self._config.engine.allow_unisolated))
-
-    async def _cluster_nodes(self) -> tuple[ClusterNode, ...]:
-        """Asked until the cluster answers: without it there is nothing to offer."""
-        backoff = self._new_backoff()
-        while True:
-            try:
-                return await asyncio.to_thread(self._engine.nodes)
-            except EngineUnavailable as error:
-                log.warning("The cluster does not answer: %s", error)
-                await backoff.pause()
-
     async def _work(self, identity: Identity, book: Book, stock: Stock) -> None:
         services = Services(self._engine, book, self._client.credential or identity.credential, self._fraction)
         self._use_credential = services.use_credential
         gateway_url = self._config.gateway_url or identity.gateway_url
         if gateway_url is not None:
             services.use_gateway(gateway_url)
+        leftovers = Leftovers(self._config.data_dir, self._clock)
+        await leftovers.begin()
         volumes = self._volumes(book)
         async with asyncio.TaskGroup() as lanes:
             tasks: set[asyncio.Task[None]] = set()
@@ -203,6 +196,7 @@ class Agent:
                 services.run(),
                 self._rotation.run(),
                 links.run(),
+                leftovers.run(),
                 self._tell_stock(stock),
                 self._keep_alive(),
             ):
@@ -252,11 +246,8 @@ class Agent:
         await self._send_inventory(stock.message)
         if self._devices is not None:
             await self._devices.run(SystemHostReader(), self._send_inventory)
-        while stock.of_a_cluster:
-            await asyncio.sleep(CLUSTER_SECONDS)
-            if stock.renew(await self._cluster_nodes()):
-                await self._renew_engine(stock)
-                await self._send_inventory(stock.message)
+        if stock.of_a_cluster:
+            await self._cluster.run(stock, self._send_inventory)
 
     async def _send_inventory(self, message: Inventory) -> None:
         """Until the server has taken it; a refusal is tried again too, since the server may be mended."""

@@ -36,8 +36,6 @@ class BlobCache:
         self._in_use = in_use
         self._checked: set[str] = set()
         self._fetching: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        for leftover in folder.glob("*.part"):
-            leftover.unlink(missing_ok=True)
 
     async def get(self, blob_id: str) -> Path:
         """The archive's file; two callers at once fetch it once."""

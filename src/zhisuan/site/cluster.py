@@ -32,10 +32,13 @@ def node_reports(nodes: Sequence[ClusterNode], models: Mapping[str, AcceleratorM
 def _told(node: ClusterNode, report: NodeReport) -> NodeReport:
     """What the node says of itself, under the cluster's name for it; nothing is offered where the cluster starts nothing."""
     told = report.model_copy(update={"hostname": node.hostname})
-    if node.usable:
-        return told
-    off = tuple(d.model_copy(update={"health": "failed", "note": node.note}) for d in report.devices)
-    return told.model_copy(update={"devices": off, "facts": {**report.facts, "cluster_note": node.note}})
+    return told if node.usable else switched_off(told, node.note)
+
+
+def switched_off(report: NodeReport, note: str) -> NodeReport:
+    """The node with all its devices failed for the reason ``note``."""
+    off = tuple(d.model_copy(update={"health": "failed", "note": note}) for d in report.devices)
+    return report.model_copy(update={"devices": off, "facts": {**report.facts, "cluster_note": note}})
 
 
 def cluster_grants(nodes: Sequence[ClusterNode]) -> dict[str, dict[str, AcceleratorGrant]]:

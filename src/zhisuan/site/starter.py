@@ -6,7 +6,7 @@ from pathlib import Path
 
 from zhisuan.base.clock import Clock
 from zhisuan.engines.contract import AcceleratorGrant, Engine, ExitReason
-from zhisuan.engines.errors import EngineError, InvalidSpec, UnknownRun
+from zhisuan.engines.errors import EngineError, EngineUnavailable, InvalidSpec, UnknownRun
 from zhisuan.site.backoff import Backoff, log
 from zhisuan.site.blobs import BlobCache, BlobMissing
 from zhisuan.site.book import Book, Held
@@ -17,6 +17,8 @@ from zhisuan.site.reconcile import Run
 from zhisuan.site.record import Stage, Step, ended_without_run
 from zhisuan.site.runspec import DeviceGone, blob_ids, run_spec
 from zhisuan.site.volumes.cache import VolumeCache, VolumeUnusable
+
+UNAVAILABLE_SECONDS = 2.0
 
 
 def fetching_text(name: str, here: int, total: int) -> str:
@@ -63,6 +65,10 @@ class Starter:
             # From here on a restarted agent must ask the engine whether there is a run.
             self._book.apply(held, Step(held.record.with_stage(Stage.starting)))
             await asyncio.to_thread(self._engine.start, spec)
+        except EngineUnavailable as error:
+            # Whether it has the order is found out by the next try, which the engine takes for the same run.
+            self._book.tell(held, activity=f"Waiting for the site's cluster: {error}.")
+            await asyncio.sleep(UNAVAILABLE_SECONDS)
         except Refused as error:
             self._end(held, ExitReason.start_failed, f"The server did not give its secrets: {error.detail}")
         except (BlobMissing, InvalidSpec) as error:

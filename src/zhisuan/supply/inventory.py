@@ -37,6 +37,7 @@ class EngineRecord:
     limits: dict[str, Any]
     problems: tuple[dict[str, str], ...]
     nodes_max: int = 1
+    jupyterlab: bool | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -47,4 +48,5 @@ class EngineRecord:
             "limits": self.limits,
             "problems": list(self.problems),
             "nodes_max": self.nodes_max,
+            "jupyterlab": self.jupyterlab,
         }

@@ -16,9 +16,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from zhisuan.base.packs import FILES_MAX
 from zhisuan.wire.common import LeaseKey, Message
-
-PACK_FILES_MAX = 1000
 
 
 class VolumeMount(Message):
@@ -48,7 +47,7 @@ class VolumeManifest(Message):
 
 
 class Pack(Message):
-    digests: tuple[str, ...] = Field(max_length=PACK_FILES_MAX)
+    digests: tuple[str, ...] = Field(max_length=FILES_MAX)
 
 
 class UploadRequest(LeaseKey):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zhisuan.workload.survival import Survival
+from zhisuan.workload.tasks import Tasks
 from zhisuan.workload.volume_mounts import VolumeMount
 
 DEFAULT_LEASE_SECONDS = 7200
@@ -83,6 +84,7 @@ class WorkloadSpec:
     survival: Survival = field(default_factory=Survival)
     volumes: tuple[VolumeMount, ...] = ()
     workspace: str | None = None
+    tasks: Tasks | None = None
 
     @property
     def kind(self) -> str:
@@ -100,7 +102,7 @@ class WorkloadSpec:
             "lease_seconds": self.lease_seconds, "alternatives": [a.as_dict() for a in self.alternatives],
             "ordered": self.ordered, "where": self.where.as_dict(), "secrets": list(self.secrets),
             "survival": self.survival.as_dict(), "volumes": [v.as_dict() for v in self.volumes],
-            "workspace": self.workspace,
+            "workspace": self.workspace, "tasks": self.tasks.as_dict() if self.tasks else None,
         }  # fmt: skip
 
     @classmethod
@@ -116,4 +118,5 @@ class WorkloadSpec:
             ordered=data.get("ordered", False), where=Where.from_dict(data.get("where", {})),
             secrets=tuple(data.get("secrets", [])), survival=Survival.from_dict(data.get("survival", {})),
             volumes=tuple(VolumeMount(**v) for v in data.get("volumes", ())), workspace=data.get("workspace"),
+            tasks=Tasks(**data["tasks"]) if data.get("tasks") else None,
         )  # fmt: skip

@@ -100,6 +100,7 @@ class Blob(Table):
     """An uploaded archive; its bytes are in the artefact store under its digest."""
 
     __tablename__ = "workload_blob"
+    __table_args__ = (Index(None, "sha256"),)
 
     id: Mapped[str] = mapped_column(primary_key=True)
     org_id: Mapped[str]

@@ -36,6 +36,11 @@ TOLD = (
         Text("a file of inputs, divided over cores and nodes; keeps the answers", "将输入文件分配到各核与各节点处理；保存结果"),
     ),
     (
+        "many-tasks",
+        Text("Many small tasks", "大量小任务"),
+        Text("one order that runs a command for each of many inputs, some at once", "一个订单对大量输入各运行一次命令，多个同时运行"),
+    ),
+    (
         "serve-vllm",
         Text("Serve a model with vLLM", "用 vLLM 部署模型"),
         Text("a language model on the cheapest of three cards; needs vLLM at the site", "在三种加速卡中选最便宜的部署语言模型；站点需安装 vLLM"),

@@ -1,7 +1,7 @@
 """Workspaces: interactive sessions at a site, and how they are started there.
 
 A workspace is a workload with one port that only its organisation reaches, through the gateway and the site's tunnel. What
-it runs is the platform's: JupyterLab where the site has it, or the terminals of ``sessions/terminals.py``, which travel in
+it runs is the platform's: JupyterLab where the site has it, or the terminals of ``programs/terminals.py``, which travel in
 the script, so that a site needs nothing but Python for them. Both answer below ``base_path`` and take one token, made for one
 lease, which the gateway adds to every request.
 """
@@ -29,10 +29,10 @@ if [ ! -e "$HOME/.jupyter/labconfig" ]; then  # there is no way out for news, so
   echo '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}' \\
     > "$HOME/.jupyter/labconfig/page_config.json"
 fi
-exec jupyter-lab --no-browser --ServerApp.ip=127.0.0.1 --ServerApp.port="$ZHISUAN_SERVICE_PORT" \\
+exec jupyter-lab --no-browser --ServerApp.ip="${ZHISUAN_SERVICE_HOST:-127.0.0.1}" --ServerApp.port="$ZHISUAN_SERVICE_PORT" \\
   --ServerApp.port_retries=0 --ServerApp.base_url="$ZHISUAN_WORKSPACE_PATH" --ServerApp.root_dir="$PWD" \\
   --ServerApp.allow_remote_access=True --LabApp.extension_manager=readonly \\
-  --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
+  --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate --allow-root
 """
 _END = "THE_PLATFORMS_PROGRAM_ENDS_HERE"
 
@@ -80,7 +80,7 @@ def script(kind: str) -> str:
     """The bash script that runs the session."""
     if kind == "jupyter":
         return _JUPYTER
-    program = (files("zhisuan.workload.sessions") / "terminals.py").read_text("utf-8")
+    program = (files("zhisuan.workload.programs") / "terminals.py").read_text("utf-8")
     return (
         'for python in python3 python; do command -v "$python" > /dev/null && break; done\n'
         f"exec \"$python\" -I - <<'{_END}'\n{program}\n{_END}\n"

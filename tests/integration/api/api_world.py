@@ -167,6 +167,7 @@ class SiteAgentTwin:
         memory_mib: int = 8192,
         cards: tuple[str, ...] = (),
         isolation: str = "sandbox",
+        jupyterlab: bool | None = None,
         verify: bool = True,
         provider: Person | None = None,
     ) -> None:
@@ -192,10 +193,20 @@ class SiteAgentTwin:
         node = {"hostname": f"host{n}", "os": "linux", "architecture": "x86_64", "boot_id": "b", "devices": devices}
         self.agent.post(
             "/wire/v1/inventory",
-            {"engine": {"engine": "local", "version": "1", "isolation": isolation}, "nodes": [node]},
+            {"engine": self._engine(isolation, jupyterlab), "nodes": [node]},
         )
+        self._node = node
         if verify:
             world.operator.post(f"/sites/{self.id}/verify")
+
+    @staticmethod
+    def _engine(isolation: str, jupyterlab: bool | None) -> dict[str, Any]:
+        """An agent from before it could say so says nothing of JupyterLab."""
+        said = {} if jupyterlab is None else {"jupyterlab": jupyterlab}
+        return {"engine": "local", "version": "1", "isolation": isolation, **said}
+
+    def say_jupyterlab(self, there: bool) -> None:
+        self.agent.post("/wire/v1/inventory", {"engine": self._engine("sandbox", there), "nodes": [self._node]})
 
     def sync(self, *leases: dict[str, Any], **more: Any) -> list[dict[str, Any]]:
         """Report these leases and get the list of what should run."""

@@ -21,6 +21,8 @@ NO_KEY_NEEDED = {
     "POST /api/v1/uploads": "the same bytes are the same upload",
     "PUT /api/v1/uploads/{upload_id}/bytes": "a part that came before changes nothing",
     "PUT /api/v1/content/{sha256}": "the same bytes are the same content",
+    "POST /api/v1/content/pack": "the same bytes are the same content",
+    "POST /api/v1/volumes/{name}/pack": "changes nothing",
     "POST /api/v1/content/missing": "keeps what is there for longer, and changes nothing else",
     "DELETE /api/v1/sessions/current": "ending it again changes nothing",
     "DELETE /api/v1/keys/{key_id}": "revoking it again changes nothing",

@@ -22,6 +22,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /api/v1/volumes/{name}/versions": {"base": 0},
     "POST /api/v1/volumes/{name}/current": {"number": 1},
     "POST /api/v1/volumes/{name}/delete": {"reason": "x"},
+    "POST /api/v1/volumes/{name}/pack": {"digests": ["0" * 64]},
 }
 PARAMETERS: dict[str, dict[str, Any]] = {
     "GET /api/v1/volumes/{name}/content": {"path": "a"},

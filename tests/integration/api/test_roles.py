@@ -55,6 +55,7 @@ MATRIX: dict[str, set[str]] = {
     "GET /volumes/{name}/files": TENANT, "GET /volumes/{name}/folder": TENANT, "GET /volumes/{name}/content": TENANT,
     "GET /volumes/{name}/uses": TENANT, "GET /data-use": TENANT, "POST /uploads": TENANT, "GET /uploads/{upload_id}": TENANT,
     "PUT /uploads/{upload_id}/bytes": TENANT, "PUT /content/{sha256}": TENANT, "POST /content/missing": TENANT,
+    "POST /content/pack": TENANT, "POST /volumes/{name}/pack": TENANT,
     "PUT /organisations/{org_id}/data-quota": {"operator"},
 }  # fmt: skip
 

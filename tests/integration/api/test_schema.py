@@ -59,7 +59,9 @@ def test_no_request_is_an_error_of_ours(torn: City, operation: Any) -> None:
     if any(p.name in ("site_id", "provider_id", "key_id") for p in operation.path_parameters.items):
         real = {}
     for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
-        if mode is GenerationMode.NEGATIVE and not operation.body and not operation.query:
+        # Of bytes none are wrong by the schema.
+        shaped = [b for b in operation.body if b.media_type != "application/octet-stream" or operation.path_parameters]
+        if mode is GenerationMode.NEGATIVE and not shaped and not operation.query:
             continue
         strategy = operation.as_strategy(generation_mode=mode, path_parameters=real or None)
 

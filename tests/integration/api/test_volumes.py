@@ -278,7 +278,7 @@ def test_bytes_that_are_taken_away_at_the_same_moment_are_asked_for_again(world:
     with world.database.begin() as tx:
         tx.session.delete(tx.session.get_one(Content, (owner.org_id, digest_of(b"gone"))))
     with pytest.raises(Exception, match="cleared away"), world.database.begin() as tx:
-        content.add(tx, world.platform.store, owner.org_id, digest_of(b"gone"), 4, 100)
+        content.add(tx, world.platform.store, owner.org_id, {digest_of(b"gone"): 4}, 100)
     with world.database.begin() as tx:
         assert tx.session.get(Content, (owner.org_id, digest_of(b"gone"))) is None
 

@@ -138,3 +138,25 @@ def test_a_lost_workspace_gets_a_new_token(world: World, make_site: Callable[...
     with world.database.begin() as tx:
         tokens = [x.offer["env"]["ZHISUAN_WORKSPACE_TOKEN"] for x in tx.session.query(Lease).filter_by(workload_id=ident)]
     assert len(set(tokens)) == len(tokens) >= 1
+
+
+def test_jupyterlab_waits_for_a_site_that_offers_it_and_shells_do_not(
+    world: World, make_site: Callable[..., SiteAgentTwin]
+) -> None:
+    """What an agent does not say, as those of the version before, is not offered."""
+    silent, without, owner = make_site(), make_site(jupyterlab=False), world.tenant()
+    ident = started(owner, FILE.replace("shell", "jupyter"))
+    found = owner.get(f"/workspaces/{ident}")
+    why = owner.get(f"/workloads/{ident}/why")
+    assert (found["state"], found["status"]) == ("pending", "waiting")
+    assert "No site offers JupyterLab" in why["reason"]["en"] and "JupyterLab" in why["reason"]["zh"]
+    assert any("zhisuan.workspace: shell" in one["en"] for one in why["unblock"])
+    assert owner.get(f"/workspaces/{started(owner)}")["status"] == "starting", "a shell needs none"
+
+    without.say_jupyterlab(True)
+    assert world.operator.get(f"/sites/{without.id}")["engine"]["jupyterlab"] is True
+    assert world.operator.get(f"/sites/{silent.id}")["engine"]["jupyterlab"] is None
+    world.reconcile("place")
+    assert offer_of(without, ident)["workload_id"] == ident
+    one_more = started(owner, FILE.replace("shell", "jupyter"))
+    assert offer_of(without, one_more)["workload_id"] == one_more, "never at the others, whatever they cost"

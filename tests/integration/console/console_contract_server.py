@@ -143,7 +143,8 @@ def build_double(port: int) -> FastAPI:
                     "payable_fen": 1_204_331, "month": month, "daily": d.daily()}
         if person == "operator":
             return {"kind": "operator", "sites": {"total": 5, "reachable": 3}, "organisations": {"tenant": 128, "provider": 6, "operator": 1, "city": 1},
-                    "workloads": states, "waiting": 2, "utilisation": use, "delivery_seconds_p50": "0.412", "month": month, "daily": d.daily(), "quarantined": 3}
+                    "workloads": states, "waiting": 2, "utilisation": use, "delivery_seconds_p50": "0.412", "month": month, "daily": d.daily(), "quarantined": 3,
+                    "swept": {"days": 30, "file_count": 1240, "size_bytes": 83_000_000_000}}
         return {"kind": "city", "sites": {"total": 5, "reachable": 3}, "providers": 6, "tenants": 128, "measured_mflops_total": 48_211_402_118,
                 "utilisation": use, "month": month, "energy_uwh": 9_114_028_231_834, "carbon_ug": 6_962_206_166_398, "daily": d.daily()}
 

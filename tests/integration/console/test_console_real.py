@@ -85,6 +85,37 @@ def test_from_signing_up_to_the_trace(browser_page: Any, platform: tuple[str, st
         assert answer.status == 200 and page.locator(".notice[role=alert]").count() == 0, path
 
 
+def test_an_upload_says_on_the_page_what_came_of_it(browser_page: Any, platform: tuple[str, str], tmp_path: Path) -> None:
+    page, (url, _) = browser_page, platform
+    page.goto(f"{url}/sign-up")
+    for name, value in (("organisation", "黄山文旅"), ("name", "王"), ("email", "wang@example.com"), ("password", "a long enough password")):
+        page.fill(f"input[name={name}]", value)
+    page.locator("button[type=submit].primary").click()
+    page.get_by_text("您的第一个 API 密钥").wait_for()
+    page.goto(f"{url}/volumes")
+    page.fill("input[name=name]", "语料")
+    page.press("input[name=name]", "Enter")
+    page.wait_for_url("**/volumes/*")
+
+    def send(path: Path, size: int) -> None:
+        path.write_bytes(bytes(size))
+        page.set_input_files("input[name=file]", str(path))
+        page.locator("form.upload button").click()
+
+    send(tmp_path / "a b.txt", 3)
+    page.get_by_text("a b.txt 已存入版本 1").wait_for()
+    page.goto(f"{url}/volumes/语料?path=图")
+    page.get_by_text("此版本中没有该文件夹").wait_for()
+    send(tmp_path / "1.png", 4)
+    page.get_by_text("1.png 已存入版本 2").wait_for()
+    assert page.url.endswith("?path=%E5%9B%BE"), "back in the folder that it was sent to"
+    page.locator("tbody").get_by_role("link", name="1.png").wait_for()
+    send(tmp_path / "big one", 64 * 1024**2 + 1)
+    page.get_by_text("zhisuan volumes put 'big one' '语料:图'").wait_for()
+    page.get_by_text("English", exact=True).click()
+    page.get_by_text("Files of version 2").wait_for()
+
+
 def test_the_operator_sees_the_city(browser_page: Any, platform: tuple[str, str]) -> None:
     page, (url, password) = browser_page, platform
     page.goto(f"{url}/sign-in")
@@ -92,6 +123,7 @@ def test_the_operator_sees_the_city(browser_page: Any, platform: tuple[str, str]
     page.fill("input[name=password]", password)
     page.press("input[name=password]", "Enter")
     page.get_by_text("可达站点").wait_for()
+    page.get_by_text("近 30 天清理了 0 个无人引用的存储文件").wait_for()
     for path in ("/workloads", "/bill", "/sites", "/catalog"):
         answer = page.goto(url + path)
         page.wait_for_selector("h1")

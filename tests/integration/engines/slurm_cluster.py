@@ -11,11 +11,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from engine_conformance import Harness
 
@@ -66,6 +67,16 @@ class SlurmCluster:
         deadline = time.monotonic() + 20
         while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
+
+    def move_nodes(self, address: str) -> None:
+        """Give the nodes another address than loopback, as those of real clusters have: all daemons start anew."""
+        for name in ("slurmctld", "slurmd.n1", "slurmd.n2"):
+            self.kill(name)
+        self.conf.write_text(self.conf.read_text().replace("NodeAddr=127.0.0.1", f"NodeAddr={address}"))
+        self.start_controller()
+        for node in ("n1", "n2"):
+            self.start_node(node)
+        self.wait_idle()
 
     def start_controller(self) -> None:
         self._daemon("slurmctld")
@@ -123,7 +134,22 @@ def slurm_cluster(**environment: str) -> Iterator[SlurmCluster]:
                 timeout=120,
                 check=False,
             )
+        _end_steps(cluster)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end_steps(cluster: SlurmCluster) -> None:
+    """Slurm's own processes on the nodes outlive it where a controller was killed and forgot their jobs; what works under them
+    ends with them."""
+    mine = f"SLURM_CONF={cluster.conf}".encode()
+    for process in psutil.process_iter(["name"]):
+        with suppress(psutil.Error, OSError):
+            # Raw, since the daemon has written its title over the beginning.
+            environment = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+            if process.info["name"].startswith("slurmstepd") and mine in environment:
+                for child in (process, *process.children(recursive=True)):
+                    with suppress(psutil.Error):
+                        child.kill()
 
 
 def slurm_config(cluster: SlurmCluster, **changes: Any) -> SlurmEngineConfig:

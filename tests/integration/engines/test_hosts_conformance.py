@@ -10,6 +10,7 @@ from hosts_network import can_make_namespaces, networked_site
 from hosts_site import Site, hosts_harness, hosts_site
 from local_engine import needs_bwrap
 from survival_conformance import GangSurvivalConformance, SurvivalConformance
+from tasks_conformance import GangTasksConformance, TasksConformance
 
 pytestmark = [needs_bwrap, pytest.mark.slow]
 
@@ -28,6 +29,13 @@ class TestHosts(EngineConformance):
 
 
 class TestHostsSurvival(SurvivalConformance):
+    @pytest.fixture
+    def harness(self, site: Site) -> Iterator[Harness]:
+        with hosts_harness(site) as harness:
+            yield harness
+
+
+class TestHostsTasks(TasksConformance):
     @pytest.fixture
     def harness(self, site: Site) -> Iterator[Harness]:
         with hosts_harness(site) as harness:
@@ -56,6 +64,17 @@ class TestHostsGang(GangConformance):
 
 
 class TestHostsGangSurvival(GangSurvivalConformance):
+    @pytest.fixture
+    def harness(self, gang_site: Site) -> Iterator[Harness]:
+        with hosts_harness(gang_site) as harness:
+            yield harness
+
+    @pytest.fixture
+    def hostnames(self) -> tuple[str, ...]:
+        return ("n1", "n2")
+
+
+class TestHostsGangTasks(GangTasksConformance):
     @pytest.fixture
     def harness(self, gang_site: Site) -> Iterator[Harness]:
         with hosts_harness(gang_site) as harness:

@@ -7,6 +7,7 @@ import pytest
 from engine_conformance import EngineConformance, Harness
 from local_engine import local_harness, needs_bwrap
 from survival_conformance import SurvivalConformance
+from tasks_conformance import TasksConformance
 
 pytestmark = needs_bwrap
 
@@ -22,4 +23,8 @@ class TestLocalSandbox(EngineConformance):
 
 
 class TestLocalSurvival(SurvivalConformance):
+    pass
+
+
+class TestLocalTasks(TasksConformance):
     pass

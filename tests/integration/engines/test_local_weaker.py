@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from engine_conformance import EngineConformance, Harness, pack, spec, wait_for
 from local_engine import local_harness, needs_bwrap, needs_root
+from tasks_conformance import TasksConformance, order
 
 import zhisuan
 from zhisuan.engines.contract import ExitReason, FileMount, IsolationLevel
@@ -20,6 +22,7 @@ from zhisuan.engines.local import host
 from zhisuan.engines.local.host import Host
 from zhisuan.engines.local.problems import bwrap_missing
 from zhisuan.engines.local.procusage import start_ticks
+from zhisuan.workload.tasks import Tasks
 
 NOBODY = 65534
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -154,3 +157,19 @@ class TestUnisolated(EngineConformance):
         archive = pack(tmp_path / "a.tgz", {"f": "x"})
         with pytest.raises(InvalidSpec, match="outside the work folder"):
             harness.engine.start(spec("true", mounts=(FileMount(archive, "/data"),)))
+
+
+class TestUnisolatedTasks(TasksConformance):
+    @pytest.fixture
+    def harness(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
+        without_sandbox(monkeypatch)
+        with local_harness(tmp_path / "engine", allow_unisolated=True) as harness:
+            yield harness
+
+    def test_tasks_end_with_their_runner_however_it_ends(self, harness: Harness) -> None:
+        harness.engine.start(order(Tasks(2, 2), "trap '' TERM; echo pid $$ runner $PPID; while :; do sleep 0.05; done"))
+        said = wait_for(lambda: [line.split() for line in harness.log().splitlines()], lambda lines: len(lines) == 2)
+        os.kill(int(said[0][5]), signal.SIGKILL)
+        assert harness.ended().reason is ExitReason.failed
+        for words in said:
+            wait_for(lambda pid=words[3]: Path(f"/proc/{pid}").exists(), lambda there: not there)

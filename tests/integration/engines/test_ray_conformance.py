@@ -9,6 +9,7 @@ from gang_conformance import GangConformance
 from ray_cluster import HEAD, WORKER_NAME, RayCluster, needs_ray
 from ray_engine import ray_harness
 from survival_conformance import GangSurvivalConformance, SurvivalConformance
+from tasks_conformance import GangTasksConformance, TasksConformance
 
 pytest_plugins = ("ray_fixtures",)
 pytestmark = [needs_ray, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -35,6 +36,16 @@ class TestRayGangSurvival(GangSurvivalConformance):
 
 
 class TestRayGang(GangConformance):
+    @pytest.fixture
+    def hostnames(self) -> tuple[str, ...]:
+        return (HEAD, WORKER_NAME)
+
+
+class TestRayTasks(TasksConformance):
+    pass
+
+
+class TestRayGangTasks(GangTasksConformance):
     @pytest.fixture
     def hostnames(self) -> tuple[str, ...]:
         return (HEAD, WORKER_NAME)

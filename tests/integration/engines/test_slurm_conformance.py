@@ -7,6 +7,7 @@ from engine_conformance import EngineConformance, Harness
 from gang_conformance import GangConformance
 from slurm_cluster import SlurmCluster, needs_bwrap, needs_slurm, slurm_cluster, slurm_harness
 from survival_conformance import GangSurvivalConformance, SurvivalConformance
+from tasks_conformance import GangTasksConformance, TasksConformance
 
 pytestmark = [needs_slurm, needs_bwrap, pytest.mark.slow]
 
@@ -38,6 +39,16 @@ class TestSlurmGangSurvival(GangSurvivalConformance):
 
 
 class TestSlurmGang(GangConformance):
+    @pytest.fixture
+    def hostnames(self) -> tuple[str, ...]:
+        return ("n1", "n2")
+
+
+class TestSlurmTasks(TasksConformance):
+    pass
+
+
+class TestSlurmGangTasks(GangTasksConformance):
     @pytest.fixture
     def hostnames(self) -> tuple[str, ...]:
         return ("n1", "n2")

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,13 +62,13 @@ def test_a_missing_command_is_said_and_nothing_is_lost(
     with monkeypatch.context() as patch:
         patch.setenv("PATH", str(tmp_path))
         harness.reopen()
-        for ask in (harness.engine.nodes, lambda: harness.engine.observe("lease_a", 1)):
-            with pytest.raises(EngineUnavailable, match="not here"):
-                ask()
+        with pytest.raises(EngineUnavailable, match="not here"):
+            harness.engine.nodes()
+        assert harness.engine.observe("lease_a", 1).phase is RunPhase.running, "its own signs of life are believed"
         with pytest.raises(EngineUnavailable, match="not here"):
             harness.engine.start(spec("true", lease_id="lease_b"))
-        report = harness.engine.preflight()
-        assert "slurm_unavailable" in [problem.code for problem in report.problems]
+        with pytest.raises(EngineUnavailable, match="not here"):
+            harness.engine.preflight()
         assert harness.log() == "on\n"
     harness.reopen()
     assert harness.engine.observe("lease_a", 1).phase is RunPhase.running
@@ -89,13 +90,31 @@ def test_a_squeue_that_hangs_or_talks_nonsense_loses_no_run(
     with slurm_harness(cluster, command_timeout_seconds=0.5) as harness:
         harness.engine.start(spec(WAITS))
         harness.said("on")
-        wrappers.put("squeue", script)
-        harness.reopen()
-        for _ in range(2):
-            with pytest.raises(EngineUnavailable, match=says):
-                harness.engine.observe("lease_a", 1)
-        wrappers.away("squeue")
-        assert wait_for(lambda: observed(harness), lambda seen: seen is not None).phase is RunPhase.running  # type: ignore[union-attr]
+        hold(cluster, "n1", "n2")
+        try:
+            harness.engine.start(spec("echo at last", lease_id="lease_b"))
+            wrappers.put("squeue", script)
+            harness.reopen()
+            for _ in range(2):
+                with pytest.raises(EngineUnavailable, match=says):
+                    harness.engine.observe("lease_b", 1)
+                assert harness.engine.observe("lease_a", 1).phase is RunPhase.running, "its own signs of life are believed"
+            wrappers.away("squeue")
+            waits = wait_for(lambda: observed(harness, "lease_b"), lambda seen: seen is not None)
+            assert waits is not None and waits.phase is RunPhase.preparing
+        finally:
+            release(cluster, "n1", "n2")
+        assert harness.ended("lease_b").reason is ExitReason.completed
+
+
+def hold(cluster: SlurmCluster, *nodes: str) -> None:
+    for node in nodes:
+        cluster.call("scontrol", "update", f"nodename={node}", "state=drain", "reason=held for a test")
+
+
+def release(cluster: SlurmCluster, *nodes: str) -> None:
+    for node in nodes:
+        cluster.call("scontrol", "update", f"nodename={node}", "state=resume")
 
 
 def observed(harness: Harness, lease_id: str = "lease_a", generation: int = 1) -> Observation | None:
@@ -129,6 +148,22 @@ def test_an_sbatch_that_does_not_answer_makes_no_second_job(
         harness.engine.start(spec("echo once"))
         assert harness.ended().reason is ExitReason.completed
         assert harness.log() == "once\n"
+        assert len(jobs_of(cluster, harness)) == 1
+
+
+def test_an_order_that_arrives_after_its_sender_has_gone_stays_the_only_one(
+    cluster: SlurmCluster, wrappers: Wrappers
+) -> None:
+    """It is waited for before it is given again."""
+    with slurm_harness(cluster, command_timeout_seconds=2, settle_seconds=6) as harness:
+        wrappers.put("sbatch", '(sleep 4; REAL "$@") >/dev/null 2>&1 & exec sleep 60')
+        with pytest.raises(EngineUnavailable):
+            harness.engine.start(spec("echo once"))
+        wrappers.away("sbatch")
+        harness.engine.start(spec("echo once"))
+        assert harness.ended().reason is ExitReason.completed
+        assert harness.log() == "once\n"
+        time.sleep(4)  # as long as it may take to arrive
         assert len(jobs_of(cluster, harness)) == 1
 
 

@@ -19,7 +19,7 @@ from zhisuan.base.notify import Hub
 from zhisuan.base.outbox import OutboxEvent
 from zhisuan.base.postgres import EmbeddedPostgres, with_password
 from zhisuan.base.secrets import NO_PASSWORD, digest, hash_password, password_matches, same
-from zhisuan.base.store import Incoming, Store
+from zhisuan.base.store import Store
 from zhisuan.testing.database import TestServer
 
 
@@ -140,7 +140,7 @@ def _cut_listeners(database: Database) -> None:
 def test_the_store_keeps_bytes_once_under_their_digest(tmp_path: Path) -> None:
     store = Store(f"file://{tmp_path}")
     for _ in range(2):
-        incoming = Incoming(100)
+        incoming = store.incoming(100)
         for piece in (b"one ", b"two"):
             incoming.write(piece)
         sha256 = incoming.finish(hashlib.sha256(b"one two").hexdigest().upper())
@@ -156,11 +156,11 @@ def test_the_store_keeps_bytes_once_under_their_digest(tmp_path: Path) -> None:
 
 def test_the_store_refuses_what_is_wrong(tmp_path: Path) -> None:
     store = Store(f"file://{tmp_path}")
-    incoming = Incoming(3)
+    incoming = store.incoming(3)
     with pytest.raises(TooLarge):
         incoming.write(io.BytesIO(b"four").read())
     incoming.discard()
-    wrong = Incoming(10)
+    wrong = store.incoming(10)
     wrong.write(b"x")
     with pytest.raises(InvalidInput, match="SHA-256"):
         wrong.finish("0" * 64)

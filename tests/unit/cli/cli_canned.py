@@ -1,5 +1,6 @@
 """Canned answers of a platform, and the commands that are shown and asked over them."""
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -167,6 +168,21 @@ EARNING = {
 ORGANISATION = {"id": ORG, "kind": "tenant", "name": "黄山旅游", "created_at": AT}
 PRICES = {"version": 1, "effective_from": AT, "published_at": AT, "published_by": "usr_1", "book": BOOK}
 ARTEFACT = {"id": "art_1", "path": "model/weights.bin", "size_bytes": 5, "created_at": AT, "sha256": "0" * 64}
+TASKS_JOB = "job_01k3x9t0qd6jv2m4c8w5r7n2tk"
+TASK_TABLE = (
+    b"index,tries,exit_status,began,ended\n"
+    b"0,1,0,2026-08-01T01:02:05.100Z,2026-08-01T01:02:05.213Z\n"
+    b"1,3,3,2026-08-01T01:02:06.000Z,2026-08-01T01:03:06.500Z\n"
+    b"3,1,137,2026-08-01T01:02:07.000Z,2026-08-01T01:02:08.000Z\n"
+)
+TASKS_WORKLOAD = WORKLOAD | {
+    "id": TASKS_JOB, "name": "sweep", "state": "cancelled", "progress_message": "3 of 5 tasks done, 2 failed",
+    "resources": WORKLOAD["resources"] | {"tasks": {"count": 5, "parallel": None, "retries": 2}},  # type: ignore[operator]
+}  # fmt: skip
+TASKS_ARTEFACT = {
+    "id": "art_2", "path": "tasks.csv", "size_bytes": len(TASK_TABLE), "created_at": AT,
+    "sha256": hashlib.sha256(TASK_TABLE).hexdigest(),
+}  # fmt: skip
 EVENT = {
     "number": 1,
     "at": AT,
@@ -213,6 +229,8 @@ ANSWERS: dict[str, Any] = {
     f"POST /workloads/{JOB}/resume": WORKLOAD, f"POST /workloads/{JOB}/restart": WORKLOAD, f"GET /workloads/{JOB}/why": WHY, f"GET /workloads/{JOB}/logs": LOG,
     "GET /templates": page(TEMPLATE, TEMPLATE | {"name": "torchrun-nodes"}),
     f"GET /workloads/{JOB}/artefacts": page(ARTEFACT), "POST /quotes": QUOTE,
+    f"GET /workloads/{TASKS_JOB}": TASKS_WORKLOAD | {"leases": [], "placement": None, "events": [], "file": "run: x\n"},
+    f"GET /workloads/{TASKS_JOB}/artefacts": page(TASKS_ARTEFACT), "GET /artefacts/art_2/content": TASK_TABLE,
     "GET /workspaces": page(WORKSPACE), f"GET /workspaces/{WORKSPACE_ID}": WORKSPACE, f"GET /workspaces/{JOB}": WORKSPACE,
     f"POST /workloads/{WORKSPACE_ID}/cancel": WORKLOAD | {"id": WORKSPACE_ID, "kind": "workspace"},
     f"POST /workspaces/{WORKSPACE_ID}/link": {"url": "http://wsp.test/_enter?ticket=t", "until": AT},
@@ -261,6 +279,8 @@ class CannedPlatform:
             raise answer
         if isinstance(answer, httpx.Response):
             return answer
+        if isinstance(answer, bytes):
+            return httpx.Response(200, content=answer)
         return httpx.Response(204) if answer is None else httpx.Response(200, json=answer)
 
     def sent(self, route: str) -> Any:
@@ -284,6 +304,9 @@ PAGES: dict[str, list[str]] = {
     "jobs-show": ["jobs", "show", JOB],
     "jobs-events": ["jobs", "events", JOB],
     "jobs-artefacts": ["jobs", "artefacts", JOB],
+    "jobs-tasks": ["jobs", "tasks", TASKS_JOB],
+    "jobs-tasks-all": ["jobs", "tasks", TASKS_JOB, "--all", "--limit", "2"],
+    "jobs-tasks-show": ["jobs", "show", TASKS_JOB],
     "jobs-cancel": ["jobs", "cancel", JOB],
     "jobs-pause": ["jobs", "pause", JOB],
     "logs": ["logs", JOB],

@@ -59,7 +59,7 @@ def test_a_share_is_a_share(part: int, whole: int) -> None:
         (f.yuan(1_234_500_000), "¥1,234.50"), (f.yuan(64_998_000), "¥64.998000"), (f.yuan(125), "¥0.000125"), (f.yuan(-2_345), "-¥0.002345"),
         (f.fen(7041), "¥70.41"), (f.price(1_800_000_000), "¥18.00"), (f.du(1_000_000), "1"), (f.percent(437_500), "43.8%"),
         (f.percent(1_000_000, 0), "100%"), (f.memory(512), "512 MiB"), (f.memory(46_068), "45 GiB"), (f.memory(1536), "1.5 GiB"),
-        (f.bytes_text(612), "612 B"), (f.bytes_text(3_412_992), "3.3 MiB"), (f.amount("cpu", 2500), "2.5"), (f.amount("memory", 2048), "2 GiB"),
+        (f.bytes_text(612), "612 B"), (f.bytes_text(3_412_992), "3.3 MiB"), (f.bytes_text(1024**4), "1 TiB"), (f.amount("cpu", 2500), "2.5"), (f.amount("memory", 2048), "2 GiB"),
         (f.tflops(211_402_118), "211.402 TFLOPS"), (f.tflops(47_312), "47.312 GFLOPS"), (f.energy(999_999_999), "1,000 Wh"), (f.energy(1_000_000_000), "1 kWh"),
         (f.carbon(1_500_000), "1.5 gCO₂"), (f.carbon(2 * 10**9), "2 kgCO₂"), (f.carbon(6_962_206_166_398), "6.962 tCO₂"),
         (f.duration(59, "zh"), "59 秒"), (f.duration(3723, "zh"), "1 小时 02 分"), (f.duration(3723, "en"), "1h 02m"), (f.duration(90_061, "en"), "1d 1h"),
@@ -94,3 +94,11 @@ def test_facts_of_a_trace() -> None:
         ("chosen", {"site_id": "s", "site_name": "A", "node_hostnames": ["n"]}, "A / n"), ("anything", {"a": 1, "b": None}, "a 1"),
     ):  # fmt: skip
         assert fact_text(name, value, say) == wanted
+
+
+def test_an_order_of_many_tasks_says_how_many() -> None:
+    from zhisuan.console.wording import resources_text
+
+    asked = {"cpus_milli": 2500, "memory_mib": 2048, "accelerators": [["A100", 1]], "tasks": None}
+    assert resources_text(asked, Speech("en")) == "2.5 cores · 2 GiB · A100 × 1"
+    assert resources_text(asked | {"tasks": {"count": 1000}}, Speech("zh")) == "2.5 核 · 2 GiB · A100 × 1 · 1,000 个任务"

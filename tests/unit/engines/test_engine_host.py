@@ -243,3 +243,14 @@ def test_socket_names_are_short_whatever_the_root(tmp_path: Path) -> None:
     folders = EngineFolders(tmp_path / ("x" * 150), Path("/run/zhisuan"))
     assert len(str(folders.socket("y" * 96, 10**9))) < 107
     assert folders.socket("a", 1) != folders.socket("a", 11) != folders.socket("a1", 1)
+
+
+def test_a_program_is_there_when_work_would_find_it(tmp_path: Path) -> None:
+    """JupyterLab is reported so: only what is in PATH inside, and may be run."""
+    program = tmp_path / "bin" / "a-lab-that-nobody-has"
+    assert not runtime.finds(program.name, (tmp_path,))
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    assert not runtime.finds(program.name, (tmp_path,)), "not to be run"
+    program.chmod(0o755)
+    assert runtime.finds(program.name, (tmp_path,)) and not runtime.finds(program.name, ())

@@ -87,3 +87,13 @@ def test_a_job_that_left_no_record(state: str, reason: ExitReason) -> None:
     verdict = from_slurm(state)
     assert verdict.reason is reason
     assert verdict.message
+
+
+@pytest.mark.parametrize("state", [None, "NODE_FAIL", "COMPLETED"])
+def test_what_was_ended_because_slurm_gave_it_up_is_lost(state: str | None) -> None:
+    """Whatever Slurm says by then; and work that had completed by itself meanwhile has completed."""
+    ended = run(BEGAN + "ending cancelled Slurm has given up the job\nsaid run 143\n")
+    found = decide(ended, state, 1024, "NODE_FAIL")
+    assert found.reason is ExitReason.lost and "NODE_FAIL" in (found.message or "") and "was ended" in (found.message or "")
+    assert decide(ended, state, 1024).reason is ExitReason.cancelled
+    assert decide(run(BEGAN + "said run 0\n"), state, 1024, "NODE_FAIL").reason is ExitReason.completed

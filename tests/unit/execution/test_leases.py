@@ -98,6 +98,18 @@ def test_a_report_that_came_late_takes_nothing_back(database: Database, site_id:
     assert states(database, workload_id, lease_id) == ("running", "ending")
 
 
+def test_progress_that_comes_with_the_end_counts_and_later_ones_do_not(database: Database, site_id: str) -> None:
+    """Work may say its last word and end between two looks of the agent."""
+    workload_id, lease_id = launched(database)
+    say(database, site_id, report(lease_id, "running", started_at=at(database)))
+    said = {"started_at": at(database), "ended_at": at(database), "reason": "completed", "exit_code": 0}
+    say(database, site_id, report(lease_id, "exited", progress=1_000_000, **said))
+    say(database, site_id, report(lease_id, "exited", progress=5, complete=True, **said))
+    found = workload_of(database, workload_id)
+    assert (found.state, found.progress_ppm) == ("succeeded", 1_000_000)
+
+
+
 def test_metered_time_does_not_begin_before_the_offer(database: Database, site_id: str) -> None:
     _, lease_id = launched(database)
     say(database, site_id, report(lease_id, "running", started_at=at(database, -3600)))

@@ -49,7 +49,7 @@ def plan(snapshot: Snapshot, need: Need) -> Plan:
             failed["gang_free" if enough else "gang_capacity"] += fitting
     ranked = tuple(sorted(candidates, key=lambda c: c.order))
     rejections = tuple(_rejection(name, failed[name], need) for name in CONSTRAINTS if name in failed)
-    return Plan(ranked, rejections, ever, _reason(ranked, rejections))
+    return Plan(ranked, rejections, ever, _reason(snapshot, need, ranked, rejections))
 
 
 def _of_one_class(need: Need, classes: dict[str, ClassFacts]) -> tuple[Need, ...]:
@@ -98,6 +98,8 @@ def _first_failed(site: SiteState, node: NodeState, need: Need, classes: dict[st
         return permanent
     if not site.isolated:
         return "isolation"
+    if need.jupyterlab and not site.jupyterlab:
+        return "jupyterlab"
     if not site.reachable:
         return "reachable"
     if _pick(node, "cpu", need.cpus_milli) is None:

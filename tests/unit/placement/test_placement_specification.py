@@ -55,6 +55,7 @@ def sites(draw: st.DrawFn, number: int) -> SiteState:
         grid_g_per_mwh=draw(st.sampled_from((300_000, 600_001))),
         nodes=tuple(draw(st.permutations([draw(nodes(f"{number}-{n}")) for n in range(count)]))),
         gang_nodes_max=draw(st.integers(0, 4)), offered=draw(st.integers(0, 7)) > 0, factors_ppm=draw(st.sampled_from(FACTORS)),
+        jupyterlab=draw(st.booleans()),
     )  # fmt: skip
 
 
@@ -72,6 +73,7 @@ needs = st.builds(
     memory_mib=st.sampled_from((1, 1024, 3072, 4096, 5000)),
     accelerators=st.lists(st.tuples(names, st.integers(1, 3)), max_size=3).map(tuple),
     nodes=st.sampled_from((1, 1, 1, 2, 3)),
+    jupyterlab=st.sampled_from((False, False, True)),
 )
 
 

@@ -79,7 +79,7 @@ CALLS: dict[str, Callable[[Client], Any]] = {
     "POST /workloads/x/restart": lambda c: c.restart("x"),
     "GET /workloads/x/why": lambda c: c.why("x"),
     "GET /workloads/x/logs": lambda c: c.logs("x"),
-    "GET /workloads/x/artefacts": lambda c: c.artefacts("x"),
+    "GET /workloads/x/artefacts": lambda c: c.artefacts("x", path="p"),
     "GET /workspaces": lambda c: c.workspaces(),
     "GET /workspaces/x": lambda c: c.workspace("x"),
     "POST /workspaces/x/link": lambda c: c.workspace_link("x"),
@@ -113,7 +113,8 @@ CALLS: dict[str, Callable[[Client], Any]] = {
 # Bodies and streams have tests of their own.
 ELSEWHERE = {
     "POST /blobs", "GET /workloads/x/watch", "GET /artefacts/x/content",
-    "GET /volumes/x/content", "PUT /content/x", "POST /content/missing", "POST /uploads", "GET /uploads/x", "PUT /uploads/x/bytes",
+    "GET /volumes/x/content", "POST /volumes/x/pack", "PUT /content/x", "POST /content/pack", "POST /content/missing",
+    "POST /uploads", "GET /uploads/x", "PUT /uploads/x/bytes",
 }  # fmt: skip
 
 
@@ -242,7 +243,7 @@ def test_the_surface_is_what_is_pinned_here() -> None:
         "revoke_key", "revoke_site", "send_file", "set_data_quota", "set_site_claims", "set_site_conditions",
         "set_site_windows", "settle_invoice", "settlements", "sign_in", "sign_out", "sign_up", "site",
         "site_conditions", "site_earnings", "site_evidence", "site_links", "site_reconciliation", "sites",
-        "stop_deployment", "submit", "take_back", "templates", "top_up", "trace", "upload", "upload_file",
+        "stop_deployment", "submit", "take_back", "tasks", "templates", "top_up", "trace", "upload", "upload_file",
         "upload_folder", "use_volume_version", "verify_site", "volume", "volume_files", "volume_folder",
         "volume_uses", "volume_versions", "volumes", "wait", "wallet", "watch", "why", "workload", "workloads",
         "workspace", "workspace_link", "workspaces",

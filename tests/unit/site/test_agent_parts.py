@@ -190,9 +190,14 @@ def test_an_archive_is_fetched_once_also_by_two_at_once_and_over_a_restart(tmp_p
         assert one.read_bytes() == b"content"
 
     asyncio.run(both())
-    (tmp_path / "a.part").write_bytes(b"half of an earlier attempt")
     assert asyncio.run(cache(tmp_path, server).get("a")).read_bytes() == b"content"
     assert server.fetched == ["a"]
+    assert [path.name for path in tmp_path.iterdir()] == [f"a.7.{hashlib.sha256(b'content').hexdigest()}"]
+
+
+def test_what_an_earlier_attempt_left_is_no_archive(tmp_path: Path) -> None:
+    (tmp_path / "a.part").write_bytes(b"half of an earlier attempt")
+    assert asyncio.run(cache(tmp_path, Archives(a=b"content")).get("a")).read_bytes() == b"content"
     assert [path.name for path in tmp_path.iterdir()] == [f"a.7.{hashlib.sha256(b'content').hexdigest()}"]
 
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from zhisuan.base.packs import PACK_BYTES, grouped
 from zhisuan.base.trees import File, manifest_digest
 from zhisuan.site.errors import Unreachable
 from zhisuan.site.starter import fetching_text
 from zhisuan.site.volumes.cache import VolumeCache, VolumeUnusable
-from zhisuan.site.volumes.fetching import PACK_BYTES, packs
 from zhisuan.wire.data import Pack, VolumeMount
 
 
@@ -183,7 +183,7 @@ def test_a_folder_of_a_volume_and_one_that_is_not_there(tmp_path: Path) -> None:
 
 def test_small_files_come_in_bounded_groups() -> None:
     files = [File(str(n), 0o644, 900_000, f"{n:064x}") for n in range(20)] + [File("e", 0o644, 0, "e")] * 1500
-    groups = list(packs(files))
+    groups = list(grouped(files, lambda f: f.size_bytes))
     assert [f for g in groups for f in g] == files
     assert all(len(g) <= 1000 and sum(f.size_bytes for f in g) <= PACK_BYTES for g in groups)
 

@@ -1,5 +1,6 @@
 """What each kind of reader wants to see first. Sums come from the database in a fixed number of queries."""
 
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from zhisuan.api.routes.wallet import wallet_view
 from zhisuan.api.views import workload_views
 from zhisuan.base.clock import bill_month, bill_month_bounds
 from zhisuan.base.db import Tx
+from zhisuan.data import sweeping
 from zhisuan.green import service as green
 from zhisuan.ledger.tables import Charge
 from zhisuan.models.tables import Deployment
@@ -98,6 +100,7 @@ def _operator(tx: Tx, here: Platform) -> dict[str, Any]:
         "delivery_seconds_p50": _delivery(tx),
         "month": _month(tx, None),
         "daily": _daily(tx, None),
+        "swept": {"days": sweeping.DAYS, **asdict(sweeping.lately(tx))},
         "quarantined": tx.session.scalar(select(func.count()).select_from(Quarantined)),
     }
 

@@ -9,11 +9,12 @@ from fastapi.responses import JSONResponse
 from zhisuan.api import uploading
 from zhisuan.api.auth import Allow, Caller
 from zhisuan.api.calls import IdempotencyKey, change
-from zhisuan.api.data_schemas import DIGEST, DataUse, Digests, MissingView, NewQuota, NewUpload, UploadView
+from zhisuan.api.data_schemas import DIGEST, DataUse, Digests, MissingView, NewQuota, NewUpload, PackView, UploadView
 from zhisuan.api.platform import platform_of
 from zhisuan.api.receiving import PART_BYTES_MAX, received
 from zhisuan.base.db import Tx
 from zhisuan.base.errors import NotFound
+from zhisuan.base.packs import BODY_BYTES_MAX
 from zhisuan.base.text import Text
 from zhisuan.data import content, uploads
 from zhisuan.tenancy.tables import Organisation
@@ -42,20 +43,16 @@ def upload(request: Request, upload_id: str, caller: Writer) -> UploadView:
 async def part(
     request: Request, upload_id: str, caller: Writer, offset: Annotated[int, Query(ge=0, le=2**62)]
 ) -> UploadView:
-    """The next part, at most 64 MiB, beginning at the offset that is wanted next; at another offset it changes nothing. Of a part
+    """The next part, at most 256 MiB, beginning at the offset that is wanted next; at another offset it changes nothing. Of a part
     that is cut off what came is kept. With the last byte the whole is checked against its SHA-256."""
     here = platform_of(request)
     org_id = caller.principal.org_id
 
-    def known() -> None:
-        with here.database.begin() as tx:
-            uploads.standing(tx, org_id, upload_id)
-
-    await run_in_threadpool(known)
+    before = await run_in_threadpool(uploading.expected, here, org_id, upload_id, offset)
     return await received(
         request, here, PART_BYTES_MAX,
-        lambda incoming: uploading.finish(here, org_id, uploading.take_piece(here, org_id, upload_id, offset, incoming)),
-        cut_off_too=True,
+        lambda incoming: uploading.finish(here, org_id, uploading.take(here, org_id, upload_id, offset, incoming)),
+        cut_off_too=True, before=before,
     )  # fmt: skip
 
 
@@ -63,11 +60,22 @@ async def part(
 async def whole(
     request: Request, sha256: Annotated[str, Path(pattern=DIGEST)], caller: Writer
 ) -> UploadView:
-    """A file of at most 64 MiB in one piece."""
+    """A file of at most 256 MiB in one piece."""
     here = platform_of(request)
     return await received(
         request, here, PART_BYTES_MAX, lambda incoming: uploading.keep_whole(here, caller.principal.org_id, sha256, incoming)
     )
+
+
+@router.post("/content/pack", openapi_extra=BINARY)
+async def pack(request: Request, caller: Writer) -> PackView:
+    """Many small files at once, together at most 8 MiB: before the bytes of each a line of its SHA-256, a space, its size and a
+    line feed. Of a pack that is cut off the files that came whole are kept."""
+    here = platform_of(request)
+    return await received(
+        request, here, BODY_BYTES_MAX,
+        lambda incoming: PackView(files=uploading.keep_pack(here, caller.principal.org_id, incoming)), cut_off_too=True,
+    )  # fmt: skip
 
 
 @router.post("/content/missing")

@@ -15,16 +15,20 @@ from zhisuan.api.data_schemas import (
     FolderEntry,
     NewVersion,
     NewVolume,
+    PackWanted,
     VersionOfVolume,
     VolumeUseView,
     VolumeView,
 )
 from zhisuan.api.paging import Cursor, Limit, paged
 from zhisuan.api.platform import platform_of
-from zhisuan.api.ranges import stored_file
+from zhisuan.api.ranges import joined_files, stored_file
 from zhisuan.api.schemas import PageOf
 from zhisuan.base.db import Tx
+from zhisuan.base.errors import TooLarge
+from zhisuan.base.packs import PACK_BYTES
 from zhisuan.base.paging import decode_cursor, page_of
+from zhisuan.base.text import Text
 from zhisuan.base.trees import File
 from zhisuan.data import volumes
 from zhisuan.data.rules import Change
@@ -194,6 +198,22 @@ def file_content(
         found = volumes.version_of(tx, volumes.named(tx, caller.principal.org_id, name), version)
         file = volumes.file_at(tx, found.id, path)
     return stored_file(request, here.store, file.sha256, file.size_bytes, name=path)
+
+
+@router.post("/{name}/pack", response_class=StreamingResponse)
+def pack(request: Request, name: str, body: PackWanted, caller: Reader) -> StreamingResponse:
+    """Many small files of a version, one behind the other in the order asked for. Changes nothing, so it needs no key."""
+    here = platform_of(request)
+    with here.database.begin() as tx:
+        found = volumes.version_of(tx, volumes.named(tx, caller.principal.org_id, name), body.version)
+        sizes = volumes.digests_of(tx, found.id, body.digests)
+    total = sum(sizes.get(d, 0) for d in body.digests)
+    if total > PACK_BYTES:
+        raise TooLarge(
+            Text(f"These files are {total} bytes; a pack is at most {PACK_BYTES}.", f"这些文件共 {total} 字节；一次最多打包 {PACK_BYTES} 字节。"),
+            Text("Ask for fewer at once, and for big ones by themselves.", "请减少每次请求的文件，大文件请单独下载。"),
+        )
+    return joined_files(here.store, body.digests, sizes)
 
 
 @router.get("/{name}/uses")

@@ -11,10 +11,13 @@ from sqlalchemy import select
 
 from zhisuan.api.auth import SiteAgent
 from zhisuan.api.platform import Platform, platform_of
+from zhisuan.api.receiving import received
 from zhisuan.base.db import Tx
 from zhisuan.base.errors import NotFound
-from zhisuan.base.store import Incoming, Store
+from zhisuan.base.incoming import Incoming
+from zhisuan.base.store import Store
 from zhisuan.base.text import Text
+from zhisuan.data import content
 from zhisuan.execution import checkpoints
 from zhisuan.execution.checkpoints import KeptFile
 from zhisuan.execution.tables import Checkpoint, Lease
@@ -62,13 +65,10 @@ async def checkpoint_bytes(
     """Take in the bytes of one file; sending them again changes nothing."""
     here = platform_of(request)
     await run_in_threadpool(_check_lease, here, site_id, lease_id, generation)
-    incoming = Incoming(here.settings.checkpoint_bytes_max)
-    try:
-        async for data in request.stream():
-            incoming.write(data)
-        await run_in_threadpool(_keep, here, incoming, site_id, lease_id, generation, sha256)
-    finally:
-        incoming.discard()
+    await received(
+        request, here, here.settings.checkpoint_bytes_max,
+        lambda incoming: _keep(here, incoming, site_id, lease_id, generation, sha256),
+    )  # fmt: skip
     return Response(status_code=204)
 
 
@@ -81,6 +81,7 @@ def _keep(here: Platform, incoming: Incoming, site_id: str, lease_id: str, gener
     incoming.finish(sha256)
     here.store.keep(incoming, sha256)
     with here.database.begin(site_id) as tx:
+        content.secure(tx, here.store, [sha256])
         lease = _open_lease(tx, site_id, lease_id, generation)
         checkpoints.add_blob(tx, lease, sha256, incoming.size_bytes)
 

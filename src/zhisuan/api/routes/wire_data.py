@@ -1,6 +1,5 @@
 """The wire of volumes and of files in parts (``zhisuan.wire.data``)."""
 
-from collections.abc import Iterator
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -12,11 +11,11 @@ from zhisuan.api import uploading
 from zhisuan.api.auth import SiteAgent
 from zhisuan.api.data_schemas import DIGEST, UploadView
 from zhisuan.api.platform import Platform, platform_of
-from zhisuan.api.ranges import stored_file
+from zhisuan.api.ranges import joined_files, stored_file
 from zhisuan.api.receiving import PART_BYTES_MAX, received
 from zhisuan.base.db import Tx
 from zhisuan.base.errors import InvalidInput, NotFound
-from zhisuan.base.store import Incoming, Store
+from zhisuan.base.incoming import Incoming
 from zhisuan.base.text import Text
 from zhisuan.base.trees import File
 from zhisuan.data import content, uploads, volumes
@@ -65,16 +64,7 @@ def pack(request: Request, version_id: str, body: Pack, site_id: Agent) -> Strea
     here = platform_of(request)
     with here.database.begin(site_id) as tx:
         sizes = volumes.digests_of(tx, _version(tx, site_id, version_id).id, body.digests)
-    missing = next((d for d in body.digests if d not in sizes), None)
-    if missing is not None:
-        raise NotFound.of(Text("file", "文件"), missing)
-    headers = {"Content-Length": str(sum(sizes[d] for d in body.digests))}
-    return StreamingResponse(_joined(here.store, body.digests), media_type="application/octet-stream", headers=headers)
-
-
-def _joined(store: Store, digests: tuple[str, ...]) -> Iterator[bytes]:
-    for digest in digests:
-        yield from store.chunks(digest)
+    return joined_files(here.store, body.digests, sizes)
 
 
 @router.get("/volumes/{version_id}/content/{sha256}", response_class=StreamingResponse)
@@ -117,19 +107,18 @@ async def part(
     def owner() -> str:
         with here.database.begin(site_id) as tx:
             lease = _lease(tx, site_id, lease_id, generation)
-            whose = lease.org_id if artefact is None else lease.id
-            uploads.standing(tx, whose, upload_id)
-            return whose
+            return lease.org_id if artefact is None else lease.id
 
     whose = await run_in_threadpool(owner)
+    before = await run_in_threadpool(uploading.expected, here, whose, upload_id, offset)
 
     def take(incoming: Incoming) -> UploadAnswer:
-        standing = uploading.take_piece(here, whose, upload_id, offset, incoming)
+        standing = uploading.take(here, whose, upload_id, offset, incoming)
         if artefact is None:
             return _answer(uploading.finish(here, whose, standing))
         return _kept(here, site_id, lease_id, generation, standing, artefact)
 
-    return await received(request, here, PART_BYTES_MAX, take, cut_off_too=True)
+    return await received(request, here, PART_BYTES_MAX, take, cut_off_too=True, before=before)
 
 
 def _kept(
@@ -138,13 +127,15 @@ def _kept(
     """A whole file becomes an artefact of its lease."""
     if not standing.whole:
         return UploadAnswer(upload_id=standing.id, offset=standing.offset, complete=False)
-    sha256, size = uploads.join(here.database, here.store, lease_id, standing.id)
+    uploads.join(here.database, here.store, lease_id, standing)
+    sha256, size = standing.sha256, standing.size_bytes
     with here.database.begin(site_id) as tx:
         lease = _lease(tx, site_id, lease_id, generation)
-        content.secure(tx, here.store, sha256)
+        content.secure(tx, here.store, [sha256])
         execution.add_artefact(tx, lease, path=path, sha256=sha256, size_bytes=size)
         uploads.forget(tx, standing.id)
-    here.store.drop_pieces(standing.id)
+    if not standing.kept:
+        here.store.drop_pieces(standing.id)
     return UploadAnswer(upload_id=None, offset=size, complete=True)
 
 

@@ -18,7 +18,7 @@ from zhisuan.api.receiving import received
 from zhisuan.api.routes import wire_checkpoints, wire_data, wire_joining, wire_links
 from zhisuan.base.db import Tx
 from zhisuan.base.errors import InvalidInput, NotFound, TooLarge, ZhisuanError
-from zhisuan.base.store import Incoming
+from zhisuan.base.incoming import Incoming
 from zhisuan.base.text import Text
 from zhisuan.catalog.device_classes import AmbiguousDevice, load_device_classes, match_class
 from zhisuan.data import content
@@ -69,6 +69,7 @@ def inventory(request: Request, body: Inventory, site_id: Agent) -> Accepted:
         record = EngineRecord(
             engine=engine.engine, version=engine.version, isolation=engine.isolation, allow_unisolated=engine.allow_unisolated,
             limits=dict(engine.limits), problems=engine.problems, nodes_max=engine.nodes_max,
+            jupyterlab=engine.jupyterlab,
         )  # fmt: skip
         supply.take_inventory(tx, site, record, [_node(n) for n in body.nodes])
     return Accepted(accepted=len(body.nodes))
@@ -230,7 +231,7 @@ def _keep(
     here.store.keep(incoming, digest)
     with here.database.begin(site_id) as tx:
         lease = _lease(tx, site_id, lease_id, generation)
-        content.secure(tx, here.store, digest)
+        content.secure(tx, here.store, [digest])
         made = execution.add_artefact(tx, lease, path=path, sha256=digest, size_bytes=incoming.size_bytes)
         return ArtefactAnswer(path=made.path, size_bytes=made.size_bytes, sha256=made.sha256)
 

@@ -46,7 +46,8 @@ from zhisuan.api.views import (
 )
 from zhisuan.base.db import Tx
 from zhisuan.base.errors import NotFound
-from zhisuan.base.store import Incoming, Store
+from zhisuan.base.incoming import Incoming
+from zhisuan.base.store import Store
 from zhisuan.base.text import Text
 from zhisuan.catalog import service as catalog
 from zhisuan.data import content
@@ -275,12 +276,15 @@ def artefacts(
     request: Request,
     workload_id: str,
     caller: Annotated[Caller, Depends(Allow("org:workload:read"))],
+    path: Annotated[str | None, Query(max_length=4096, description="Only what was left under this path.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> PageOf[ArtefactView]:
     with platform_of(request).database.begin() as tx:
         found = workloads.visible(tx, workload_id, caller.org_scope)
         query = select(Artefact).where(Artefact.workload_id == found.id)
+        if path is not None:
+            query = query.where(Artefact.path == path)
         return paged(tx, query, Artefact.id, ArtefactView.model_validate, limit, cursor)
 
 
@@ -320,6 +324,6 @@ def _keep(here: Platform, incoming: Incoming, caller: Caller, announced: str | N
     digest = incoming.finish(announced)
     here.store.keep(incoming, digest)
     with here.database.begin(caller.principal.user_id) as tx:
-        content.secure(tx, here.store, digest)
+        content.secure(tx, here.store, [digest])
         blob = workloads.add_blob(tx, org_id=caller.principal.org_id, sha256=digest, size_bytes=incoming.size_bytes)
         return BlobView(id=blob.id, sha256=blob.sha256, size_bytes=blob.size_bytes)

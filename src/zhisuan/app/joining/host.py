@@ -13,9 +13,10 @@ from zhisuan.app.findings import Finding, Verdict
 from zhisuan.base.clock import Clock
 from zhisuan.base.text import Text
 from zhisuan.engines.contract import EngineReport, IsolationLevel
-from zhisuan.engines.errors import EngineError
+from zhisuan.engines.errors import EngineError, EngineUnavailable
 from zhisuan.engines.local.config import LocalEngineConfig
 from zhisuan.site.config import AgentConfig
+from zhisuan.site.identity import FILE_NAME
 from zhisuan.site.main import LOCK_NAME, engine_of
 
 PYTHON_MIN = (3, 11)
@@ -34,7 +35,6 @@ def examine_host(config: AgentConfig, kind: str, clock: Clock, *, for_service: b
         yield _agent(config.data_dir)
     yield from _engine_choice(kind)
     yield from _engine(config, kind, clock)
-    yield from _workspaces(config)
     if for_service and not Path("/run/systemd/system").is_dir():
         yield Finding(
             "service", "warn", Text("systemd does not run here", "本机没有运行 systemd"),
@@ -48,17 +48,22 @@ def examine_machine(folder: Path, engine: LocalEngineConfig, clock: Clock, *, fo
     yield from examine_host(config, "local", clock, for_service=for_service)
 
 
-def _workspaces(config: AgentConfig) -> Iterator[Finding]:
-    """JupyterLab runs where sandboxes see it; without it the site still takes shells."""
-    if not isinstance(config.engine, LocalEngineConfig):
-        return
-    if any((prefix / "bin" / "jupyter-lab").is_file() for prefix in config.engine.runtime_prefixes):
-        yield Finding("workspaces", "ok", Text("JupyterLab is there for workspaces", "已安装 JupyterLab，可提供笔记本工作空间"))
-        return
-    where = ", ".join(str(prefix) for prefix in config.engine.runtime_prefixes) or "runtime_prefixes"
-    yield Finding(
-        "workspaces", "warn", Text("JupyterLab is not in the environment of the sandboxes; workspaces are shells only", "沙箱环境中没有 JupyterLab，仅能提供终端工作空间"),
-        Text(f"pip install jupyterlab into {where}.", f"请在 {where} 中执行 pip install jupyterlab。"),
+def _workspaces(config: AgentConfig, kind: str, jupyterlab: bool | None) -> Finding:
+    """JupyterLab runs where work finds it; without it the site still takes shells."""
+    if jupyterlab:
+        return Finding("workspaces", "ok", Text("JupyterLab is there for workspaces", "已安装 JupyterLab，可提供笔记本工作空间"))
+    where = "runtime_prefixes"
+    if isinstance(config.engine, LocalEngineConfig) and config.engine.runtime_prefixes:
+        where = ", ".join(str(prefix) for prefix in config.engine.runtime_prefixes)
+    told = Text(f"pip install jupyterlab into {where}.", f"请在 {where} 中执行 pip install jupyterlab。")
+    if kind in ("slurm", "ray"):
+        told = Text(
+            "Where the nodes have it, set jupyterlab to true in the engine's options.",
+            "若各节点已安装，请在引擎选项中设置 jupyterlab 为 true。",
+        )
+    return Finding(
+        "workspaces", "warn",
+        Text("work finds no JupyterLab here; workspaces are shells only", "作业环境中没有 JupyterLab，仅能提供终端工作空间"), told,
     )  # fmt: skip
 
 
@@ -160,6 +165,9 @@ def _engine(config: AgentConfig, kind: str, clock: Clock) -> Iterator[Finding]:
     """The engine looks at the host, or the cluster, itself."""
     try:
         report = _report(config, kind, clock)
+    except EngineUnavailable as error:
+        yield _unavailable(config, kind, error)
+        return
     except (EngineError, OSError, ImportError, ValueError) as error:
         yield Finding(
             "engine", "fail", Text(f"the engine {kind} cannot be used: {error}", f"无法使用执行引擎 {kind}：{error}"),
@@ -189,6 +197,21 @@ def _engine(config: AgentConfig, kind: str, clock: Clock) -> Iterator[Finding]:
             Text(problem.message_en, problem.message_zh),
             Text(problem.remedy_en, problem.remedy_zh),
         )
+    yield _workspaces(config, kind, report.jupyterlab)
+
+
+def _unavailable(config: AgentConfig, kind: str, error: EngineUnavailable) -> Finding:
+    """A site whose cluster is away for a while keeps its agent: work goes on there, and is looked after."""
+    joined = (config.data_dir / FILE_NAME).is_file()
+    goes_on = Text(
+        "The agent goes on with what it knows of the cluster; look at its controller.",
+        "代理将按已知信息继续运行，请检查集群的控制节点。",
+    )
+    return Finding(
+        "engine", "warn" if joined else "fail",
+        Text(f"the cluster does not answer the engine {kind}: {error}", f"集群未应答执行引擎 {kind}：{error}"),
+        goes_on if joined else Text("Mend what it names, or choose another engine with --engine.", "请按提示修复，或用 --engine 选择其他引擎。"),
+    )  # fmt: skip
 
 
 def _report(config: AgentConfig, kind: str, clock: Clock) -> EngineReport:

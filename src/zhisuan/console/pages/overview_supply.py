@@ -5,6 +5,7 @@ from typing import Any
 
 from zhisuan.console.format import (
     amount,
+    bytes_text,
     count,
     du,
     du_unit,
@@ -58,10 +59,10 @@ async def operator(reader: Reader, found: Found) -> None:
                 facts([(say.named(Work.STATES, s), count(int(n))) for s, n in found["workloads"].items()])
             with card(say(Overview.ORGANISATIONS)):
                 facts([(say.named(Frame.KINDS, k), count(int(n))) for k, n in sorted(found["organisations"].items())])
-            checks_card(reader, checks, int(found["quarantined"]))
+            checks_card(reader, checks, int(found["quarantined"]), found["swept"])
 
 
-def checks_card(reader: Reader, checks: Sequence[Found], quarantined: int | None = None) -> None:
+def checks_card(reader: Reader, checks: Sequence[Found], quarantined: int | None = None, swept: Found | None = None) -> None:
     """The books, added up again: each check with what it found."""
     say = reader.say
     with card(say(Overview.CHECKS)), el("ul", "", "checks"):
@@ -73,6 +74,11 @@ def checks_card(reader: Reader, checks: Sequence[Found], quarantined: int | None
             with el("li"):
                 chip(count(quarantined), "wait" if quarantined else "ok")
                 el("span", say(Overview.QUARANTINED, count=count(quarantined)) if quarantined else say(Overview.NO_QUARANTINE))
+        if swept is not None:
+            with el("li"):
+                chip(count(int(swept["file_count"])), "ok")
+                size = bytes_text(int(swept["size_bytes"]))
+                el("span", say(Overview.SWEPT, count=count(int(swept["file_count"])), days=swept["days"], size=size))
 
 
 async def provider(reader: Reader, found: Found) -> None:

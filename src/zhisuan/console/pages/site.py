@@ -162,6 +162,7 @@ class _Page:
                 return
             isolation_chip(self.reader, self.found)
             el("p", f"{say(Supply.ENGINE)}: {engine['engine']} {engine['version']}", "muted")
+            el("p", say(Supply.WORKSPACES[engine.get("jupyterlab")]), "muted")
             if engine["isolation"] == "none":
                 allowed = bool(engine.get("allow_unisolated"))
                 notice("wait" if allowed else "bad", say(Supply.UNISOLATED_ALLOWED if allowed else Supply.UNISOLATED_REFUSED))

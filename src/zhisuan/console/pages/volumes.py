@@ -1,6 +1,7 @@
 """Volumes: the list, one volume with its versions, files and uses; single files down and up."""
 
 import hashlib
+import shlex
 from collections.abc import AsyncIterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from nicegui import App
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from zhisuan.console.client import Api, ApiProblem, Connection
 from zhisuan.console.format import ZONE, bytes_text, moment
@@ -30,7 +31,9 @@ from zhisuan.console.parts import (
     tell,
 )
 from zhisuan.console.reader import Reader
+from zhisuan.console.session import Session
 from zhisuan.console.show import Asked, console_page, show
+from zhisuan.console.speech import Speech
 from zhisuan.console.text_frame import Frame
 from zhisuan.console.text_volumes import Volumes
 from zhisuan.console.text_work import Work
@@ -111,7 +114,7 @@ def _make(reader: Reader) -> None:
         ui.navigate.to(local("volumes", made["name"]))
 
     with card(say(Volumes.MAKE)), form(make):
-        field("name", say(Volumes.NAME), required=True, maxlength="63")
+        field("name", say(Volumes.NEW_NAME), required=True, maxlength="63", hint=say(Volumes.NAME_HINT))
         el("button", say(Volumes.MAKE), "button primary", type="submit")
 
 
@@ -133,7 +136,7 @@ async def _one(reader: Reader, name: str, version: int, path: str, after: str) -
             [
                 (say(Volumes.CURRENT), str(found["current_number"]) if current else say(Volumes.NONE_YET)),
                 (say(Volumes.FILES), str(current["file_count"]) if current else "0"),
-                (say(Volumes.SIZE), bytes_text(current["size_bytes"]) if current else "0"),
+                (say(Volumes.SIZE), bytes_text(current["size_bytes"] if current else 0)),
                 (f"{say(Volumes.CREATED)} ({ZONE})", moment(found["created_at"])),
             ]
         )
@@ -148,6 +151,10 @@ async def _one(reader: Reader, name: str, version: int, path: str, after: str) -
 def _files(reader: Reader, name: str, number: int, path: str, entries: Mapping[str, Any]) -> None:
     say = reader.say
     with card(say(Volumes.CONTENT, number=number) if number else say(Volumes.BROWSE)):
+        if path and not entries["items"]:
+            _crumbs(reader, name, number, path)
+            empty(say(Volumes.NO_FOLDER), say(Volumes.NO_FOLDER_TEXT), say)
+            return
         if not entries["items"]:
             empty(say(Volumes.NOTHING), say(Volumes.NOTHING_TEXT), say, line=f"zhisuan volumes put FOLDER {name}")
             return
@@ -185,8 +192,8 @@ def _upload_form(reader: Reader, name: str, path: str) -> None:
     say = reader.say
     action = f"{local('volumes', name, 'upload')}?path={local(path)[1:] if path else ''}"
     sending = {"action": action, "method": "post", "enctype": "multipart/form-data"}
-    with card(say(Volumes.UPLOAD), note=say(Volumes.UPLOAD_TEXT)), el("form", "", "", **sending):
-        el("input", name="file", type="file", required=True, aria_label=say(Volumes.UPLOAD))
+    with card(say(Volumes.UPLOAD), note=say(Volumes.UPLOAD_TEXT)), el("form", "", "inline-form upload", **sending):
+        el("input", "", "input", name="file", type="file", required=True, aria_label=say(Volumes.UPLOAD))
         el("button", say(Volumes.UPLOAD), "button", type="submit")
 
 
@@ -223,6 +230,8 @@ def _version_row(reader: Reader, volume: Mapping[str, Any], version: Mapping[str
     def made_by() -> None:
         if version["workload_id"]:
             link(version["workload_id"], local("workloads", version["workload_id"]))
+        else:
+            el("span", "–")
 
     note = say(Volumes.SIDE, side=version["side"]) if version["side"] else version["note"]
     return [
@@ -273,18 +282,30 @@ async def _file(api: Api, name: str, path: str, version: int) -> Response:
 
 
 async def _upload(api: Api, request: Request, name: str, folder: str) -> Response:
-    """One file becomes a new version; what is too big is sent back to the command line."""
+    """One file becomes a new version; what comes of it is said on the page that it was sent from."""
+    session = Session()
+    try:
+        told, bad = await _uploaded(api, session.say, request, name, folder)
+    except ApiProblem as problem:
+        told, bad = f"{problem.detail} {problem.remedy}".strip(), True
+    session.remember("done", {"text": told, "bad": bad})
+    return RedirectResponse(local("volumes", name) + (f"?path={local(folder)[1:]}" if folder else ""), 303)
+
+
+async def _uploaded(api: Api, say: Speech, request: Request, name: str, folder: str) -> tuple[str, bool]:
+    """What to say, and whether it went wrong; what is too big is for the command line."""
     async with request.form(max_files=1, max_fields=1) as given:
         file = given.get("file")
         if not isinstance(file, UploadFile) or not file.filename:
-            return RedirectResponse(local("volumes", name), 303)
+            return say(Volumes.UPLOAD_NOTHING), True
+        title = PurePosixPath(file.filename).name
         data = await file.read(UPLOAD_BYTES_MAX + 1)
     if len(data) > UPLOAD_BYTES_MAX:
-        return PlainTextResponse("64 MiB", 413)
+        where = f"{name}:{folder}" if folder else name
+        return say(Volumes.UPLOAD_TOO_BIG, file=title, command=shlex.join(("zhisuan", "volumes", "put", title, where))), True
     digest = hashlib.sha256(data).hexdigest()
     await api.put_bytes(f"/content/{digest}", data)
     base = (await api.get(f"/volumes{local(name)}"))["current_number"]
-    path = f"{folder}/{PurePosixPath(file.filename).name}".lstrip("/")
-    put = [{"path": path, "size_bytes": len(data), "sha256": digest}]
-    await api.post(f"/volumes{local(name)}/versions", {"base": base, "put": put})
-    return RedirectResponse(local("volumes", name), 303)
+    put = [{"path": f"{folder}/{title}".lstrip("/"), "size_bytes": len(data), "sha256": digest}]
+    made = await api.post(f"/volumes{local(name)}/versions", {"base": base, "put": put})
+    return say(Volumes.UPLOADED, file=title, number=made["number"]), False

@@ -153,6 +153,7 @@ class HostsEngine:
             limits={**enforced, "cgroup_version": versions.pop() if len(versions) == 1 else None},
             problems=tuple(found),
             nodes_max=max(1, len(reports)),
+            jupyterlab=all(report.jupyterlab for report in reports.values()) if reports else None,
         )
 
     def nodes(self) -> tuple[ClusterNode, ...]:

@@ -68,6 +68,7 @@ class LocalEngine:
                 "cgroup_version": host.cgroups.host.version if host.cgroups.host else None,
             },
             problems=host.problems,
+            jupyterlab=runtime.finds("jupyter-lab", self._config.runtime_prefixes),
         )
 
     def nodes(self) -> tuple[ClusterNode, ...]:

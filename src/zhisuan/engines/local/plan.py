@@ -145,7 +145,7 @@ class PlanBuilder:
             **(node_variables(spec, 0, [_LOOPBACK]) if self.seat is None else self.seat.variables),
         }
         if spec.service is not None:
-            known["ZHISUAN_SERVICE_PORT"] = str(spec.service.port)
+            known |= {"ZHISUAN_SERVICE_PORT": str(spec.service.port), "ZHISUAN_SERVICE_HOST": _LOOPBACK}
         return {**defaults, **spec.env, **self.view.env, **known}
 
     def _job(self, seen: dict[str, str], run: str, setup: str, on_stop: str) -> Pairs:

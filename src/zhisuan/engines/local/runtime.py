@@ -1,6 +1,7 @@
 """Which folders of the host a run may read so that the platform's Python works inside, and in which order in PATH."""
 
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,6 +45,11 @@ def search_path(prefixes: Sequence[Path]) -> str:
     """``PATH`` inside: the operator's prefixes first, the platform's own interpreter last."""
     own = [f"{prefix}/bin" for prefix in prefixes if (prefix / "bin").is_dir()]
     return ":".join(dict.fromkeys((*own, *_SYSTEM_PATH, os.path.dirname(interpreter()))))
+
+
+def finds(program: str, prefixes: Sequence[Path]) -> bool:
+    """Whether work finds ``program`` in its ``PATH``."""
+    return shutil.which(program, path=search_path(prefixes)) is not None
 
 
 def unreadable_to_others(path: str) -> bool:

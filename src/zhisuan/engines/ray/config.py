@@ -27,6 +27,8 @@ class RayEngineConfig(BaseModel):
       for ``https``.
     - ``connect_seconds``, ``answer_seconds``: how long the dashboard may take before the engine counts as unavailable.
     - ``python``: the command that starts the Python Ray is installed for, on every node.
+    - ``jupyterlab``: whether ``jupyter-lab`` is in the ``PATH`` of Ray on all nodes; left out it is not known, and no workspace with
+      JupyterLab is placed here.
     - ``allow_unisolated``: run tenants' work although Ray isolates nothing.
     - ``accelerator_resources``: Ray resource → vendor; add a cluster's own names (``{"MLU": "cambricon"}``).
     - ``accelerator_models``: by the accelerator type Ray shows, the name and memory of the card it stands for; a type that
@@ -47,6 +49,7 @@ class RayEngineConfig(BaseModel):
     connect_seconds: Positive = 5
     answer_seconds: Positive = 30
     python: str = "python3"
+    jupyterlab: bool | None = None
     allow_unisolated: bool = False
     accelerator_resources: Mapping[str, str] = Field(default_factory=lambda: dict(ACCELERATOR_RESOURCES))
     accelerator_models: Mapping[str, AcceleratorModel] = Field(default_factory=dict)

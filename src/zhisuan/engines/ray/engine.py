@@ -85,6 +85,7 @@ class RayEngine:
             limits={"memory": False, "cpu": False, "pids": False, "cgroup_version": None},
             problems=tuple(found),
             nodes_max=max(1, len(usable)),
+            jupyterlab=self._config.jupyterlab,
         )
 
     def nodes(self) -> tuple[ClusterNode, ...]:

@@ -186,7 +186,7 @@ class RunLayout:
             **node_variables(spec, rank, []),
         }
         if rank == 0 and spec.service is not None:
-            known["ZHISUAN_SERVICE_PORT"] = str(spec.service.port)
+            known |= {"ZHISUAN_SERVICE_PORT": str(spec.service.port), "ZHISUAN_SERVICE_HOST": "127.0.0.1"}
         return {**defaults, **spec.env, **dict.fromkeys(_NO_DEVICES, ""), **known}
 
 

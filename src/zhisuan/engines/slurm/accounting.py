@@ -5,7 +5,7 @@ seconds from the allocation to the last process. One call answers for all runs.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 
 from zhisuan.engines.contract import EngineAccount
@@ -16,6 +16,7 @@ from zhisuan.engines.slurm.queue import ENDED
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _COLUMNS = "JobIDRaw,State,Start,End,ElapsedRaw,TotalCPU,NNodes"
+_CLOCKS_DIFFER = timedelta(minutes=1)
 _JOBS_AT_ONCE = 500
 """A command line has an end."""
 
@@ -71,7 +72,10 @@ def _account(
     )
 
 
-def keyed(
-    jobs: Mapping[tuple[str, int], int], found: Mapping[int, EngineAccount]
-) -> dict[tuple[str, int], EngineAccount]:
-    return {key: found[job_id] for key, job_id in jobs.items() if job_id in found}
+def is_of(account: EngineAccount, started_ms: int | None, ended_ms: int | None) -> bool:
+    """Whether the account can be that of a run of these times: a controller that was killed gives a number out anew, and
+    slurmdbd then tells of the later job. Clocks of nodes and controller may differ by a minute."""
+    if started_ms is None or ended_ms is None:
+        return True
+    began, ended = (_EPOCH + timedelta(milliseconds=at) for at in (started_ms, ended_ms))
+    return account.started_at <= ended + _CLOCKS_DIFFER and account.ended_at >= began - _CLOCKS_DIFFER

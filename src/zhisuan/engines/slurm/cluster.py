@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from zhisuan.engines.contract import AcceleratorGrant, ClusterAccelerator, ClusterNode, NodeGrant, RunSpec
-from zhisuan.engines.errors import InvalidSpec
+from zhisuan.engines.errors import EngineUnavailable, InvalidSpec
 from zhisuan.engines.slurm import parse
 from zhisuan.engines.slurm.commands import Slurm
 from zhisuan.engines.slurm.config import SlurmEngineConfig
@@ -18,6 +18,7 @@ from zhisuan.engines.vendors import vendor_of
 ANY_NODE = "localhost"
 """A run of one node may leave the choice of the node to Slurm."""
 _FRESH_SECONDS = 5.0
+_FAILED_SECONDS = 1.0
 _STARTS_WORK = ("IDLE", "MIXED", "ALLOCATED", "COMPLETING", "PLANNED", "ALLOC", "MIX")
 _STARTS_NOTHING = (
     "DOWN",
@@ -103,17 +104,31 @@ class Cluster:
         self._lock = threading.Lock()
         self._nodes: dict[str, SlurmNode] = {}
         self._until = 0.0
+        self._failure: tuple[float, EngineUnavailable] | None = None
         self._addresses: dict[str, str] = {}
         self._longest: tuple[int | None] | None = None
 
     def nodes(self, *, fresh: bool = False) -> dict[str, SlurmNode]:
-        """By name. Raises EngineUnavailable."""
+        """By name. That Slurm does not answer holds for a moment too, for all but who asks ``fresh``: many orders that wait must
+        not hang one after the other. Raises EngineUnavailable."""
         with self._lock:
-            if fresh or time.monotonic() >= self._until:
-                read = self._reader()
-                self._nodes = self._slurm.ask(read, "scontrol", "show", "node", "--oneliner")
+            now = time.monotonic()
+            if not fresh and self._failure is not None and now < self._failure[0]:
+                raise EngineUnavailable(*self._failure[1].args)
+            if fresh or now >= self._until:
+                self._nodes = self._ask(now)
                 self._until = time.monotonic() + _FRESH_SECONDS
             return self._nodes
+
+    def _ask(self, now: float) -> dict[str, SlurmNode]:
+        try:
+            found = self._slurm.ask(self._reader(), "scontrol", "show", "node", "--oneliner")
+        except EngineUnavailable as error:
+            failed_at = time.monotonic()
+            self._failure = (failed_at + max(_FAILED_SECONDS, failed_at - now), error)
+            raise
+        self._failure = None
+        return found
 
     def _reader(self) -> Callable[[str], dict[str, SlurmNode]]:
         partition, gres = self._config.partition, self._config.accelerator_gres

@@ -28,6 +28,8 @@ class SlurmEngineConfig(BaseModel):
     - ``unix_user``: whose jobs they are. An agent that is root must name one: tenants' work never runs as root.
     - ``allow_unisolated``: run the work of trusted tenants without bubblewrap on the nodes.
     - ``readable``: folders of the nodes shown read-only at their own path (compilers, Python, site software).
+    - ``jupyterlab``: whether ``jupyter-lab`` is on the nodes, in ``readable`` or in the system's folders. Left out, it counts as there
+      when this host has it in these folders, and else as not known; then no workspace with JupyterLab is placed here.
     - ``network``: ``host`` gives the work the node's network; ``none`` loopback only, and then neither several nodes nor
       a service are possible.
     - ``accelerator_models``: by GRES type, the name and memory of the card it stands for; a type that is left out is shown
@@ -52,6 +54,7 @@ class SlurmEngineConfig(BaseModel):
     unix_user: str | None = None
     allow_unisolated: bool = False
     readable: tuple[Path, ...] = (Path("/opt"),)
+    jupyterlab: bool | None = None
     network: Literal["host", "none"] = "host"
     accelerator_gres: tuple[str, ...] = ("gpu", "npu", "mlu", "dcu", "gcu", "xpu")
     accelerator_models: Mapping[str, AcceleratorModel] = Field(default_factory=dict)

@@ -1,6 +1,7 @@
 """The Slurm engine: runs as jobs of a cluster, all that must last in one folder that agent and nodes share."""
 
 import dataclasses
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -13,7 +14,6 @@ from zhisuan.engines.contract import (
     EngineAccount,
     EngineReport,
     ExitReason,
-    IsolationLevel,
     Observation,
     RunSpec,
 )
@@ -39,12 +39,12 @@ from zhisuan.engines.slurm.logs import MergedLog, read_at
 from zhisuan.engines.slurm.node_state import read_run
 from zhisuan.engines.slurm.owner import Owner, find_owner
 from zhisuan.engines.slurm.paths import EngineFolders, RunPaths
-from zhisuan.engines.slurm.plan import Layout, Surroundings
+from zhisuan.engines.slurm.plan import Layout, Surroundings, search_path
 from zhisuan.engines.slurm.queue import Queue
 from zhisuan.engines.slurm.report import make_report
 from zhisuan.engines.slurm.services import Services
 from zhisuan.engines.slurm.submit import Submitted, Submitter, shape, submission, write_quickly
-from zhisuan.engines.slurm.watch import Watch, node_count, stop_request, write_never_began
+from zhisuan.engines.slurm.watch import Watch, ask_to_stop, node_count, stop_request, write_never_began
 
 _SUPERSEDE_SECONDS = 60.0
 _SUPERSEDE_HARD_SECONDS = 15.0
@@ -64,7 +64,7 @@ class SlurmEngine:
         self._slurm = Slurm(self._config.slurm_conf, self._config.command_timeout_seconds)
         self._cluster = Cluster(self._slurm, self._config)
         self._queue = Queue(self._slurm, job_name, self._config.poll_seconds)
-        self._watch = Watch(self._slurm, self._queue, self._config, clock)
+        self._watch = Watch(self._slurm, self._queue, self._config, clock, self._submit_again)
         self._submitter = Submitter(self._slurm, self._folders, self._config, job_name)
         self._database: bool | None = None
         self._services = Services(self._config.runtime_dir, self._folders.engine_id, self._cluster)
@@ -79,24 +79,25 @@ class SlurmEngine:
         except IsolationUnavailable as error:
             may_start = False
             found.append(problems.no_safe_user(str(error)))
-        try:
-            settings = self._slurm.ask(parse.settings, "scontrol", "show", "config")
-            nodes = self._cluster.nodes(fresh=True)
-            if self._config.partition is not None and self._cluster.partition() is None:
-                found.append(problems.partition_missing(self._config.partition))
-            self._sweep()
-        except EngineUnavailable as error:
-            trouble = (*found, problems.slurm_unavailable(str(error)))
-            none = {"memory": False, "cpu": False, "pids": False, "cgroup_version": None}
-            return EngineReport("slurm", "", IsolationLevel.none, none, trouble, nodes_max=0)
+        settings = self._slurm.ask(parse.settings, "scontrol", "show", "config")
+        nodes = self._cluster.nodes(fresh=True)
+        if self._config.partition is not None and self._cluster.partition() is None:
+            found.append(problems.partition_missing(self._config.partition))
+        self._sweep()
         return make_report(
             settings,
             isolated=not self._config.allow_unisolated,
             may_start=may_start,
             accelerated=any(node.gres for node in nodes.values()),
             nodes=len(nodes),
+            jupyterlab=self._jupyterlab(),
             found=tuple(found),
         )
+
+    def _jupyterlab(self) -> bool | None:
+        if self._config.jupyterlab is not None:
+            return self._config.jupyterlab
+        return shutil.which("jupyter-lab", path=search_path(self._config.readable)) is not None or None
 
     def nodes(self) -> tuple[ClusterNode, ...]:
         return tuple(one.node for one in self._cluster.nodes(fresh=True).values())
@@ -154,9 +155,12 @@ class SlurmEngine:
             return paths.exists()
         job = self._queue.view(not_before=time.monotonic()).by_token.get((sent.token, sent.task))
         if job is None and not paths.exists():
+            view = self._queue.settled_view(self._config.settle_seconds)
+            job = view.by_token.get((sent.token, sent.task))
+        if job is None and not paths.exists():
             return False
         if job is not None:
-            self._note_job(paths, Submitted(sent.token, None, job.job_id))
+            self._note_job(paths, Submitted(sent.token, None, job.job_id, sent.times))
         return True
 
     def _create(self, spec: RunSpec, hosts: tuple[str, ...], owner: Owner) -> None:
@@ -165,6 +169,7 @@ class SlurmEngine:
         library = scripts.install(self._folders.lib, owner.uid)
         service = [("port", str(spec.service.port))] if spec.service is not None else []
         asked = [("nodes", str(len(hosts))), ("memory_mib", str(spec.memory_mib)), ("host", hosts[0]), *service]
+        asked += [("option", word) for word in wanted]
         records.write_atomic(paths.shape, asked, durable=False)
         around = Surroundings(
             config=self._config,
@@ -181,9 +186,17 @@ class SlurmEngine:
             return
         self._note_job(paths, self._submitter.submit(paths, wanted, library))
 
+    def _submit_again(self, paths: RunPaths) -> None:
+        """The order of a run that Slurm has forgotten: a controller that is killed loses what it took in its last seconds."""
+        wanted = tuple(value for name, value in records.read(paths.shape) or [] if name == "option")
+        owner = find_owner(self._config)
+        self._note_job(paths, self._submitter.submit(paths, wanted, scripts.install(self._folders.lib, owner.uid)))
+
     def _note_job(self, paths: RunPaths, job: Submitted) -> None:
         number = [("task", str(job.task))] if job.task is not None else []
-        write_quickly(paths.job, [("token", job.token), ("job_id", str(job.job_id)), *number])
+        write_quickly(
+            paths.job, [("token", job.token), ("job_id", str(job.job_id)), ("times", str(job.times)), *number]
+        )
 
     def _supersede(self, lease_id: str, lower: int, generation: int) -> None:
         """End an older generation before a newer one begins: the two must never run side by side."""
@@ -244,10 +257,23 @@ class SlurmEngine:
         if not jobs:
             return {}
         if self._has_database():
-            return accounting.keyed(jobs, accounting.from_database(self._slurm, set(jobs.values())))
-        by_id = self._queue.view().by_id
-        found = {job_id: accounting.from_queue(by_id[job_id]) for job_id in jobs.values() if job_id in by_id}
-        return accounting.keyed(jobs, {job_id: one for job_id, one in found.items() if one is not None})
+            found = accounting.from_database(self._slurm, set(jobs.values()))
+            mine = {key: found[job_id] for key, job_id in jobs.items() if job_id in found}
+            return {key: one for key, one in mine.items() if accounting.is_of(one, *self._span(*key))}
+        view = self._queue.view()
+        shown = {key: view.job(job_id, self._token(*key)) for key, job_id in jobs.items()}
+        told = {key: accounting.from_queue(job) for key, job in shown.items() if job is not None}
+        return {key: one for key, one in told.items() if one is not None}
+
+    def _token(self, lease_id: str, generation: int) -> str | None:
+        sent = submission(self._folders.run(lease_id, generation).submit)
+        return sent.token if sent is not None else None
+
+    def _span(self, lease_id: str, generation: int) -> tuple[int | None, int | None]:
+        """When the run began and ended, in milliseconds since 1970."""
+        known = dict(records.read(self._folders.run(lease_id, generation).exit) or [])
+        began, ended = (known.get(name) for name in ("started_ms", "ended_ms"))
+        return int(began) if began else None, int(ended) if ended else None
 
     def _job_id(self, lease_id: str, generation: int) -> int:
         """The job that carried the run out, 0 when none did."""
@@ -281,19 +307,16 @@ class SlurmEngine:
             if Path(paths.exit).exists():
                 return
             self._ask_to_stop(paths, max(0, grace_seconds), "stopped on request")
-            if not paths.exists() and submission(paths.submit) is None:
+            if not paths.exists() and not self._find_again(paths):
                 write_never_began(paths, ExitReason.cancelled, "stopped before it was started", self._clock.now())
 
     def _ask_to_stop(self, paths: RunPaths, grace_seconds: int, message: str) -> None:
-        """The file is the request and outlives everyone; Slurm only makes it seen at once, and may be away."""
+        """Slurm only makes the request seen at once, and may be away."""
         before = stop_request(paths)
         if before is not None:
             grace_seconds = min(grace_seconds, before[0])
             message = before[1]
-        # In place, since the nodes' view of a shared folder may be older than that of a file in it.
-        with open(paths.stop, "w", encoding="utf-8") as file:
-            file.write(f"stop {grace_seconds} {message}\n")
-        paths.stop.chmod(0o644)
+        ask_to_stop(paths, grace_seconds, message)
         sent = submission(paths.job)
         if sent is None:
             return

@@ -88,6 +88,11 @@ class RunState:
         return max(times, default=None)
 
     @property
+    def lives(self) -> bool:
+        """Whether a node has begun and none has said that all is over."""
+        return self.started_ms is not None and self.done_ms is None
+
+    @property
     def phase(self) -> str:
         return "running" if any(node.phase == "running" for node in self.nodes) else "preparing"
 

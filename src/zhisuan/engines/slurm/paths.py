@@ -3,7 +3,7 @@
 ``<root>/runs/<lease>/<generation>/``, the agent's own folder, which others may pass through but not change:
 
 - ``shape`` what was asked for, in short · ``plan``, ``stop`` (a request to end, rewritten in place), read by the nodes · ``submit`` what is about to be
-  submitted, ``job`` what was, ``exit`` how it ended, ``log``, ``merged``: the agent's
+  submitted, ``job`` what was, ``given_up`` what Slurm said when it gave up work that still lived, ``exit`` how it ended, ``log``, ``merged``: the agent's
 - ``run.sh``, ``setup.sh``, ``on_stop.sh``, ``env.<rank>``, ``archive.<n>``: handed to the job's user, nobody else can read them
 - ``flags/`` the job's: ``claim`` (the one Slurm job that carries the run out), ``end`` (the rank that ended first),
   ``done`` (all is over) · ``errors`` what the scripts complain of
@@ -33,6 +33,7 @@ class RunPaths:
         self.shape = str(folder / "shape")
         self.submit = str(folder / "submit")
         self.job = str(folder / "job")
+        self.given_up = str(folder / "given_up")
         self.exit = str(folder / "exit")
         self.log = folder / "log"
         self.merged = str(folder / "merged")

@@ -38,6 +38,11 @@ class Surroundings:
     keepalive: Path
 
 
+def search_path(readable: Sequence[Path]) -> str:
+    """``PATH`` of the work: the operator's folders first."""
+    return ":".join([*(f"{path}/bin" for path in readable), _PATH])
+
+
 def visible_variables(spec: RunSpec) -> list[str]:
     """Which variables count the devices that the runtimes see; the numbers are those that Slurm itself gives NVIDIA's."""
     granted = {grant.vendor.partition(":") for node in spec.nodes for grant in node.accelerators}
@@ -143,7 +148,7 @@ class Layout:
         spec, isolated = self.spec, self.around.isolated
         own = self.paths.node(rank)
         defaults = {
-            "PATH": ":".join([*(f"{path}/bin" for path in self.around.config.readable), _PATH]),
+            "PATH": search_path(self.around.config.readable),
             "HOME": WORK if isolated else f"{own}/work",
             "USER": "job",
             "LOGNAME": "job",
@@ -166,7 +171,8 @@ class Layout:
             **node_variables(spec, rank, self.around.addresses),
         }
         if spec.service is not None:
-            known["ZHISUAN_SERVICE_PORT"] = str(spec.service.port)
+            # The agent reaches the node from outside: at loopback it would find nothing.
+            known |= {"ZHISUAN_SERVICE_PORT": str(spec.service.port), "ZHISUAN_SERVICE_HOST": self.around.addresses[0]}
         return {**defaults, **spec.env, **known}
 
     def _plan(self) -> str:

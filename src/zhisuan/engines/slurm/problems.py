@@ -5,17 +5,6 @@ from collections.abc import Callable
 from zhisuan.engines.contract import Problem
 
 
-def slurm_unavailable(detail: str) -> Problem:
-    return Problem(
-        "slurm_unavailable",
-        f"Slurm does not answer: {detail}",
-        f"Slurm 没有应答：{detail}",
-        "Install Slurm's client commands on this host, set slurm_conf if the file is not at its usual place, and see that "
-        "`scontrol ping` finds the controller.",
-        "请在本机安装 Slurm 客户端命令；若配置文件不在默认位置，请设置 slurm_conf；并确认 `scontrol ping` 能找到控制节点。",
-    )
-
-
 def partition_missing(name: str) -> Problem:
     return Problem(
         "partition_missing",
@@ -99,7 +88,6 @@ def processes_outlive_jobs() -> Problem:
 
 
 ALL: tuple[Callable[[], Problem], ...] = (
-    lambda: slurm_unavailable("…"),
     lambda: partition_missing("…"),
     lambda: no_safe_user("…"),
     not_isolated,

@@ -30,6 +30,7 @@ def make_report(
     may_start: bool,
     accelerated: bool,
     nodes: int,
+    jupyterlab: bool | None,
     found: tuple[Problem, ...],
 ) -> EngineReport:
     """``isolated``: work runs in a sandbox or not at all. ``may_start``: there is a user to run it as."""
@@ -55,4 +56,5 @@ def make_report(
         limits={"memory": limits["memory"], "cpu": limits["cpu"], "pids": isolated, "cgroup_version": None},
         problems=tuple(trouble),
         nodes_max=nodes,
+        jupyterlab=jupyterlab,
     )

@@ -31,11 +31,13 @@ Shape = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """``task`` is the number in a job array, None for a job of its own; ``job_id`` is that of the whole array."""
+    """``task`` is the number in a job array, None for a job of its own; ``job_id`` is that of the whole array; ``times`` how
+    often it was ordered, always under one token."""
 
     token: str
     task: int | None
     job_id: int
+    times: int = 1
 
     @property
     def name(self) -> str:
@@ -88,6 +90,9 @@ class Submitter:
 
     def submit(self, paths: RunPaths, wanted: Shape, library: Path) -> Submitted:
         """Returns once Slurm has the run. Raises StartRefused, EngineUnavailable (then the run may yet be there)."""
+        before = submission(paths.submit)
+        if before is not None:
+            return self._submit_again(paths, before, wanted, library)
         mine = _Waiting(paths)
         with self._lock:
             self._waiting.setdefault(wanted, []).append(mine)
@@ -102,6 +107,13 @@ class Submitter:
         if not isinstance(mine.result, Submitted):
             raise StartRefused(f"the job could not be submitted: {mine.result}")
         return mine.result
+
+    def _submit_again(self, paths: RunPaths, before: Submitted, wanted: Shape, library: Path) -> Submitted:
+        """What Slurm does not have (any more). Under the token from before: should both orders be there after all, each is
+        known for what it is."""
+        times = before.times + 1
+        write_quickly(paths.submit, [("token", before.token), ("times", str(times))])
+        return Submitted(before.token, None, self._sbatch(before.token, [], wanted, paths.folder, library), times)
 
     def _lead(self, wanted: Shape, library: Path) -> None:
         """Submit what waits, and what came meanwhile, until nothing waits."""
@@ -184,4 +196,4 @@ def submission(path: str) -> Submitted | None:
     if "token" not in found:
         return None
     task = int(found["task"]) if "task" in found else None
-    return Submitted(found["token"], task, int(found.get("job_id", "0")))
+    return Submitted(found["token"], task, int(found.get("job_id", "0")), int(found.get("times", "1")))

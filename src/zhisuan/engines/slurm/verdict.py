@@ -26,8 +26,9 @@ def depends_on_slurm(run: RunState) -> bool:
     return deciding.said is None or deciding.said[1] == _SIGKILL_STATUS
 
 
-def decide(run: RunState, slurm_state: str | None, memory_mib: int) -> Verdict:
-    """Of a run that is done. ``slurm_state`` is the job's last state, None when it did not matter or is not known."""
+def decide(run: RunState, slurm_state: str | None, memory_mib: int, given_up: str | None = None) -> Verdict:
+    """Of a run that is done. ``slurm_state`` is the job's last state, None when it did not matter or is not known; ``given_up``
+    the state in which Slurm gave up work that we then ended: that is lost, not cancelled."""
     node = _deciding(run)
     where = f"node {run.nodes.index(node)} ({node.name}): " if len(run.nodes) > 1 else ""
     code = node.said[1] if node.said is not None else None
@@ -35,6 +36,8 @@ def decide(run: RunState, slurm_state: str | None, memory_mib: int) -> Verdict:
         return Verdict(ExitReason.out_of_memory, where + out_of_memory_message(memory_mib), code)
     if node.ending is not None and node.ending[0] == "slurm":
         return from_slurm(slurm_state or "")
+    if given_up is not None and node.ending is not None and node.ending[0] == "cancelled":
+        return from_slurm(given_up, ended_here=True)
     if node.ending is not None and node.ending[0] != "gang":
         return Verdict(ExitReason(node.ending[0]), node.ending[1], code)
     if node.refused is not None:
@@ -66,8 +69,9 @@ def _deciding(run: RunState) -> NodeState:
     return next(iter((*ended, *failed, *run.nodes)))
 
 
-def from_slurm(state: str) -> Verdict:
-    """Of a job that ended without its scripts' having said so."""
+def from_slurm(state: str, *, ended_here: bool = False) -> Verdict:
+    """Of a job that ended without its scripts' having said so. ``ended_here``: Slurm had given it up, and what was left of
+    it was ended by us."""
     if state == "OUT_OF_MEMORY":
         return Verdict(
             ExitReason.out_of_memory, "the memory limit was reached and Slurm ended the job; ask for more memory"
@@ -85,4 +89,5 @@ def from_slurm(state: str) -> Verdict:
         "": "Slurm knows nothing more of the job, and it left no record of its end",
     }
     text = told.get(state, f"the job ended in Slurm as {state} and left no record of its end")
-    return Verdict(ExitReason.lost, f"{text}; the end is the last sign of life")
+    left = "what was left of it was ended" if ended_here else "the end is the last sign of life"
+    return Verdict(ExitReason.lost, f"{text}; {left}")

@@ -1,5 +1,6 @@
 """Settles how a run stands: its own files first, then Slurm."""
 
+import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from zhisuan.base.clock import Clock
 from zhisuan.engines.contract import ExitReason, Observation, RunPhase
+from zhisuan.engines.errors import EngineUnavailable
 from zhisuan.engines.local import records
 from zhisuan.engines.local.progress import read_progress
 from zhisuan.engines.slurm.commands import Refused, Slurm
@@ -20,6 +22,13 @@ from zhisuan.engines.slurm.verdict import Verdict, decide, depends_on_slurm, fro
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STOP_OVERDUE_SECONDS = 30
+_SIGN_SECONDS = 15
+"""Nodes write what the work uses every five seconds."""
+_ORDERS_MAX = 3
+"""A Slurm that forgets an order so often is not asked again."""
+_NOT_OF_THE_NODE = ("NODE_FAIL", "COMPLETED", "")
+"""What the controller says of itself when it has lost sight of a node, of a job that it had forgotten and began anew, or of a
+job that it does not know: the work may live all the same."""
 _WAITING = ("PENDING", "CONFIGURING", "REQUEUED", "SPECIAL_EXIT", "RESV_DEL_HOLD", "REQUEUE_HOLD", "REQUEUE_FED")
 
 
@@ -44,8 +53,17 @@ def stop_request(paths: RunPaths) -> tuple[int, str] | None:
     return (int(grace), message) if word == "stop" and grace.isdigit() else None
 
 
+def ask_to_stop(paths: RunPaths, grace_seconds: int, message: str) -> None:
+    """The file is the request and outlives everyone. In place, since the nodes' view of a shared folder may be older than
+    that of a file in it."""
+    with open(paths.stop, "w", encoding="utf-8") as file:
+        file.write(f"stop {grace_seconds} {message}\n")
+    paths.stop.chmod(0o644)
+
+
 class Watch:
-    """``steady`` is a clock that nobody sets, in seconds."""
+    """``again`` orders the job of a run once more that Slurm has forgotten before it began. ``steady`` is a clock that nobody
+    sets, in seconds."""
 
     def __init__(
         self,
@@ -53,24 +71,34 @@ class Watch:
         queue: Queue,
         config: SlurmEngineConfig,
         clock: Clock,
+        again: Callable[[RunPaths], None],
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self._slurm = slurm
         self._queue = queue
         self._config = config
         self._clock = clock
+        self._again = again
         self._steady = steady
         self._doubts: dict[str, float] = {}
+        self._signs: dict[str, tuple[int | None, float]] = {}
         self._cut_short: set[str] = set()
 
     # What is known
 
     def observe(self, lease_id: str, generation: int, paths: RunPaths) -> Observation:
-        """Of a run that is here. Writes its end when it has one. Raises EngineUnavailable."""
+        """Of a run that is here. Writes its end when it has one. Raises EngineUnavailable, but not for work that shows signs
+        of life itself: a controller that is away hides nothing of it."""
         ended = exit_of(paths)
         if ended is None:
             run = read_run(paths, node_count(paths))
-            waits_for = self._settle(paths, run)
+            shows_life = self._shows_life(paths, run)
+            try:
+                waits_for = self._settle(paths, run)
+            except EngineUnavailable:
+                if not shows_life:
+                    raise
+                waits_for = None
             ended = exit_of(paths)
             if ended is None:
                 return self._alive(lease_id, generation, paths, run, waits_for)
@@ -110,20 +138,21 @@ class Watch:
         )
 
     def job_of(self, paths: RunPaths, run: RunState | None = None) -> tuple[Submitted | None, QueuedJob | None]:
-        """How the run was submitted, and its job as squeue shows it."""
+        """How the run was submitted, and its job as squeue shows it: that which took it on, else the last that was ordered."""
         sent = submission(paths.job) or submission(paths.submit)
+        ordered = submission(paths.submit) or sent
         view = self._queue.view()
         claimed_by = (run or read_run(paths, 0)).claimed_by
-        if claimed_by is not None and claimed_by in view.by_id:
-            return sent, view.by_id[claimed_by]
-        return sent, view.by_token.get((sent.token, sent.task)) if sent is not None else None
+        if claimed_by is None:
+            return sent, view.by_token.get((ordered.token, ordered.task)) if ordered is not None else None
+        return sent, view.job(claimed_by, sent.token if sent is not None else None)
 
     # What follows from it
 
     def _settle(self, paths: RunPaths, run: RunState) -> str | None:
         """Write the end if there is one; else what the run waits for, in words."""
         if run.done_ms is not None and not depends_on_slurm(run):
-            self._write(paths, run, decide(run, None, memory_mib(paths)), run.done_ms, durable=False)
+            self._write(paths, run, _verdict_of(paths, run, None), run.done_ms, durable=False)
             return None
         sent, job = self.job_of(paths, run)
         if job is not None and job.state not in ENDED:
@@ -137,11 +166,19 @@ class Watch:
         run = read_run(paths, node_count(paths))
         state = job.state if job is not None else None
         if run.done_ms is not None:
-            self._write(paths, run, decide(run, state, memory_mib(paths)), run.done_ms)
+            self._write(paths, run, _verdict_of(paths, run, state), run.done_ms)
             return None
         asked = stop_request(paths)
+        ordered = submission(paths.submit)
+        if asked is None and job is None and run.claimed_by is None and ordered is not None and ordered.times < _ORDERS_MAX:
+            self._doubts.pop(str(paths.folder), None)
+            self._again(paths)
+            return None
+        if (state or "") in _NOT_OF_THE_NODE and self._shows_life(paths, run):
+            self._give_up(paths, state or "")
+            return None
         verdict = from_slurm(state or "")
-        if asked is not None:
+        if asked is not None and not os.path.exists(paths.given_up):
             verdict = Verdict(ExitReason.cancelled, asked[1])
         self._write(paths, run, verdict, run.last_sign_ms or milliseconds(self._clock.now()))
         return None
@@ -161,10 +198,28 @@ class Watch:
             return False
         self._queue.view(not_before=since)
         job_id = run.claimed_by or (sent.job_id if sent is not None else 0)
-        if job is None and job_id and not self._queue.is_forgotten(job_id):
+        if job is None and job_id and not self._queue.is_forgotten(job_id, sent.token if sent is not None else None):
             self._doubts.pop(key, None)
             return False
         return True
+
+    def _shows_life(self, paths: RunPaths, run: RunState) -> bool:
+        """Whether the work itself has written something lately; by our own clock, since a node's may be another."""
+        if not run.lives:
+            return False
+        key, now = str(paths.folder), self._steady()
+        sign, since = self._signs.get(key, (None, now))
+        if sign != run.last_sign_ms:
+            since = now
+        self._signs[key] = (run.last_sign_ms, since)
+        return now - since <= _SIGN_SECONDS + self._config.settle_seconds
+
+    def _give_up(self, paths: RunPaths, state: str) -> None:
+        """Slurm has given up work that still lives. It may soon give the node to others, and the work is started elsewhere:
+        so it is ended here first."""
+        if stop_request(paths) is None:
+            records.write_once(paths.given_up, [("state", state)])
+            ask_to_stop(paths, 0, "Slurm has given up the job")
 
     def _press(self, paths: RunPaths, run: RunState, sent: Submitted | None, job: QueuedJob) -> None:
         """A request to end that has not had its effect: a job that still waits is taken out of the queue, one whose
@@ -221,6 +276,12 @@ class Watch:
             Path(paths.exit).unlink(missing_ok=True)
         records.write_once(paths.exit, pairs, durable=durable)
         self._doubts.pop(str(paths.folder), None)
+        self._signs.pop(str(paths.folder), None)
+
+
+def _verdict_of(paths: RunPaths, run: RunState, state: str | None) -> Verdict:
+    given_up = dict(records.read(paths.given_up) or []).get("state")
+    return decide(run, state, memory_mib(paths), given_up)
 
 
 def write_never_began(paths: RunPaths, reason: ExitReason, message: str, now: datetime) -> None:

@@ -39,6 +39,7 @@ from zhisuan.sdk.types.overview import (
     OperatorOverview,
     Overview,
     ProviderOverview,
+    Swept,
     TenantOverview,
 )
 from zhisuan.sdk.types.registry import Deployment, Model, ModelDetail, ModelVersion
@@ -64,6 +65,7 @@ from zhisuan.sdk.types.supply import (
     TokenInfo,
     Use,
 )
+from zhisuan.sdk.types.tasks import TaskEnd
 from zhisuan.sdk.types.volumes import DataUse, FolderEntry, UploadState, Volume, VolumeFile, VolumeUse, VolumeVersion
 from zhisuan.sdk.types.work import (
     Artefact,
@@ -80,6 +82,7 @@ from zhisuan.sdk.types.work import (
     Rejected,
     ScorePart,
     StateEvent,
+    Tasks,
     WatchEvent,
     Why,
     Workload,
@@ -158,6 +161,9 @@ __all__ = [
     "SiteLink",
     "StateEvent",
     "Station",
+    "Swept",
+    "TaskEnd",
+    "Tasks",
     "TenantOverview",
     "TokenCounts",
     "TokenInfo",

@@ -45,6 +45,14 @@ class ProviderOverview(Answer):
     daily: tuple[Day, ...] = ()
 
 
+class Swept(Answer):
+    """Stored files that nothing named any more, half-received ones among them, cleared away in the last days."""
+
+    days: int
+    file_count: int
+    size_bytes: int
+
+
 class OperatorOverview(Answer):
     kind: Literal["operator"]
     sites: dict[str, Any] = Field(default_factory=dict)
@@ -56,6 +64,7 @@ class OperatorOverview(Answer):
     month: Month
     daily: tuple[Day, ...] = ()
     quarantined: int = 0
+    swept: Swept | None = None
     checks_ok: bool | None = None
 
 

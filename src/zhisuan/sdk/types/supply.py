@@ -60,6 +60,7 @@ class Engine(Answer):
     version: str | None = None
     isolation: str = ""
     allow_unisolated: bool = False
+    jupyterlab: bool | None = None
     limits: dict[str, Any] = Field(default_factory=dict)
     problems: tuple[EngineProblem, ...] = ()
 

@@ -16,6 +16,14 @@ class Alternative(Answer):
     accelerators: Any = ()
 
 
+class Tasks(Answer):
+    """An order of many tasks; ``parallel`` None: one at once for each whole core."""
+
+    count: int
+    parallel: int | None = None
+    retries: int = 0
+
+
 class Resources(Answer):
     cpus_milli: int
     memory_mib: int
@@ -25,6 +33,7 @@ class Resources(Answer):
     ordered: bool = False
     where: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     secrets: tuple[str, ...] = ()
+    tasks: Tasks | None = None
 
 
 class Workload(Answer):

@@ -3,17 +3,16 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from zhisuan.base.packs import SMALL_BYTES_MAX, grouped
 from zhisuan.base.trees import File, manifest_digest
 from zhisuan.site.client import ServerClient
 from zhisuan.site.errors import Unreachable
 from zhisuan.site.volumes.pool import CHUNK_BYTES, Pool
-from zhisuan.wire.data import PACK_FILES_MAX, Pack, VolumeManifest, VolumeMount
+from zhisuan.wire.data import Pack, VolumeManifest, VolumeMount
 
-SMALL_BYTES_MAX = 1024 * 1024
-PACK_BYTES = 8 * 1024 * 1024
 Moved = Callable[[int], None]
 
 
@@ -34,7 +33,8 @@ class Fetching:
         return found
 
     async def files(self, version_id: str, missing: Sequence[File], moved: Moved) -> None:
-        for few in packs([f for f in missing if f.size_bytes <= SMALL_BYTES_MAX]):
+        small = [f for f in missing if f.size_bytes <= SMALL_BYTES_MAX]
+        for few in grouped(small, lambda f: f.size_bytes):
             await self._pack(version_id, few, moved)
         for file in missing:
             if file.size_bytes > SMALL_BYTES_MAX:
@@ -44,17 +44,21 @@ class Fetching:
         body = Pack(digests=tuple(f.sha256 for f in files)).model_dump_json().encode()
         headers = {"content-type": "application/json"}
         async with self._client.transfer("POST", f"/volumes/{version_id}/pack", data=body, headers=headers) as response:
-            for file in files:
-                data = await response.content.readexactly(file.size_bytes)
-                if hashlib.sha256(data).hexdigest() != file.sha256:
-                    raise Unreachable(f"the file {file.path} came damaged")
-                await asyncio.to_thread(self._keep, file, data)
+            for some in grouped(files, lambda f: f.size_bytes, CHUNK_BYTES):
+                data = await response.content.readexactly(sum(f.size_bytes for f in some))
+                await asyncio.to_thread(self._keep, some, data)
                 moved(len(data))
 
-    def _keep(self, file: File, data: bytes) -> None:
-        part = self._pool.part(file.sha256)
-        part.write_bytes(data)
-        self._pool.take(file, part)
+    def _keep(self, files: Sequence[File], together: bytes) -> None:
+        at = 0
+        for file in files:
+            data = together[at : at + file.size_bytes]
+            at += file.size_bytes
+            if hashlib.sha256(data).hexdigest() != file.sha256:
+                raise Unreachable(f"the file {file.path} came damaged")
+            part = self._pool.part(file.sha256)
+            part.write_bytes(data)
+            self._pool.take(file, part)
 
     async def _big(self, version_id: str, file: File, moved: Moved) -> None:
         part = self._pool.part(file.sha256)
@@ -80,18 +84,6 @@ class Fetching:
             part.unlink(missing_ok=True)
             raise Unreachable(f"the file {file.path} came damaged")
         await asyncio.to_thread(self._pool.take, file, part)
-
-
-def packs(files: Sequence[File]) -> Iterator[list[File]]:
-    """Small files in groups of a bounded number of bytes."""
-    few: list[File] = []
-    for file in files:
-        if few and (len(few) == PACK_FILES_MAX or sum(f.size_bytes for f in few) + file.size_bytes > PACK_BYTES):
-            yield few
-            few = []
-        few.append(file)
-    if few:
-        yield few
 
 
 def files_of(manifest: VolumeManifest) -> list[File]:

@@ -20,7 +20,7 @@ from zhisuan.base.settings import Settings
 from zhisuan.base.store import Store
 from zhisuan.execution.tables import Lease
 from zhisuan.site import agent as agent_module
-from zhisuan.site import control, courier, readiness, sync
+from zhisuan.site import cluster_watch, control, courier, readiness, sync
 from zhisuan.supply import service as supply
 from zhisuan.supply.inventory import DeviceRecord, EngineRecord, NodeRecord
 from zhisuan.supply.tables import Site as SiteRow
@@ -41,7 +41,7 @@ CALM_SECONDS = 30.0
 SUPERVISE_SECONDS = 7.0
 PACES = (
     (control, "LIVE_SECONDS", 4.0), (control, "BEGINNING_SECONDS", 1.0), (courier, "LOG_SECONDS", 9.0),
-    (sync, "WAIT_SECONDS", 30), (agent_module, "CLUSTER_SECONDS", 7200.0),
+    (sync, "WAIT_SECONDS", 30), (cluster_watch, "LOOK_SECONDS", 7200.0),
     (readiness, "UNREADY_SECONDS", 5.0), (readiness, "READY_SECONDS", 40.0), (readiness, "DOUBT_SECONDS", 5.0),
 )  # fmt: skip
 
@@ -223,7 +223,7 @@ class City:
             )
             for node in site.engine.nodes()
         ]  # fmt: skip
-        facts = EngineRecord("local", "simulated", "sandbox", False, {}, (), nodes_max=len(records))
+        facts = EngineRecord("local", "simulated", "sandbox", False, {}, (), nodes_max=len(records), jupyterlab=True)
         with self.database.begin("set-up") as tx:
             made = supply.create_site(
                 tx, provider_id=self.people.provider_org, name=site.name, region="CN-AH", pue_milli=1400

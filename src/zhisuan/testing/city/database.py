@@ -15,8 +15,9 @@ from sqlalchemy.orm import Session
 from zhisuan.base.clock import Clock
 from zhisuan.base.db import Database, Tx
 from zhisuan.base.ids import Ids
+from zhisuan.base.incoming import Incoming
 from zhisuan.base.memory import Memory
-from zhisuan.base.store import Incoming, Store
+from zhisuan.base.store import Store
 
 
 class ServerKilled(BaseException):

@@ -91,7 +91,7 @@ class SimEngine:
 
     def preflight(self) -> EngineReport:
         limits: dict[str, bool | int | None] = {"memory": True, "cpu": True, "pids": True, "cgroup_version": 2}
-        return EngineReport("local", "simulated", IsolationLevel.sandbox, limits, (), nodes_max=len(self.hostnames))
+        return EngineReport("local", "simulated", IsolationLevel.sandbox, limits, (), nodes_max=len(self.hostnames), jupyterlab=True)
 
     def nodes(self) -> tuple[ClusterNode, ...]:
         return tuple(

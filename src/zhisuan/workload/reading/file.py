@@ -4,6 +4,7 @@ A field that is not supported is refused by its name. Our own fields stand under
 """
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from zhisuan.base.errors import FieldProblem, InvalidInput, TooLarge
@@ -18,7 +19,10 @@ from zhisuan.workload.reading.resources import read_resources
 from zhisuan.workload.reading.secrets import read_secrets
 from zhisuan.workload.reading.service import read_service
 from zhisuan.workload.reading.survival import read_survival
+from zhisuan.workload.reading.tasks import MISPLACED, read_tasks
 from zhisuan.workload.spec import WorkloadSpec
+from zhisuan.workload.survival import Survival
+from zhisuan.workload.tasks import CHECKPOINT_SECONDS, Tasks
 from zhisuan.workload.volume_mounts import read_volumes
 
 FILE_BYTES_MAX = 256 * 1024
@@ -75,7 +79,7 @@ def invalid_workload(problems: list[FieldProblem]) -> InvalidInput:
 
 
 def _read(reader: Reader, data: dict[str, Any]) -> WorkloadSpec | None:
-    reader.known("", data, TOP, TOP_REFUSED)
+    reader.known("", data, TOP, TOP_REFUSED | MISPLACED)
     name = scalar(data.get("name", "workload"))
     if not NAME.fullmatch(name):
         reader.wrong(
@@ -95,6 +99,9 @@ def _read(reader: Reader, data: dict[str, Any]) -> WorkloadSpec | None:
         service=data.get("service") is not None, nodes=num_nodes,
     )  # fmt: skip
     envs = read_envs(reader, data.get("envs"))
+    tasks = read_tasks(
+        reader, _fields(data, "zhisuan").get("tasks"), service=data.get("service") is not None, workspace=kind is not None
+    )
     return WorkloadSpec(
         name=name, run=run or "", setup=reader.text("setup", data.get("setup")), envs=envs,
         secrets=read_secrets(reader, data.get("secrets"), envs),
@@ -103,9 +110,17 @@ def _read(reader: Reader, data: dict[str, Any]) -> WorkloadSpec | None:
         workdir=_read_workdir(reader, data.get("workdir")), file_mounts=read_mounts(reader, data.get("file_mounts")),
         artefacts=own.artefacts, max_seconds=own.max_seconds, restarts=own.restarts, num_nodes=num_nodes,
         lease_seconds=own.lease_seconds, alternatives=resources.alternatives, ordered=resources.ordered,
-        where=own.where, survival=read_survival(reader, data),
-        volumes=volumes, workspace=kind,
+        where=own.where, survival=_read_survival(reader, data, tasks),
+        volumes=volumes, workspace=kind, tasks=tasks,
     )  # fmt: skip
+
+
+def _read_survival(reader: Reader, data: dict[str, Any], tasks: Tasks | None) -> Survival:
+    """Of an order of tasks the checkpoint is saved while it runs, asked for or not: it holds which of them have finished."""
+    survival = read_survival(reader, data)
+    if tasks is None or survival.checkpoint_seconds is not None:
+        return survival
+    return replace(survival, checkpoint_seconds=CHECKPOINT_SECONDS)
 
 
 def _read_workdir(reader: Reader, value: Any) -> str | None:

@@ -16,6 +16,7 @@ OWN = {
     "max_duration",
     "restarts",
     "workspace",
+    "tasks",
     "checkpoint",
     "grace",
     "on_stop",

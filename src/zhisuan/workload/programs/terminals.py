@@ -229,8 +229,8 @@ class Server:
         self._environment = environment
         self._terminals: dict[str, Terminal] = {}
 
-    async def serve(self, port: int) -> None:
-        server = await asyncio.start_server(self._connection, "127.0.0.1", port, limit=HEAD_BYTES_MAX)
+    async def serve(self, host: str, port: int) -> None:
+        server = await asyncio.start_server(self._connection, host, port, limit=HEAD_BYTES_MAX)
         async with server:
             await server.serve_forever()
 
@@ -356,9 +356,10 @@ def main() -> None:
     os.environ.pop("ZHISUAN_WORKSPACE_TOKEN")
     environment["TERM"] = "xterm-256color"
     base, port = environment["ZHISUAN_WORKSPACE_PATH"], int(environment["ZHISUAN_SERVICE_PORT"])
+    host = environment.get("ZHISUAN_SERVICE_HOST", "127.0.0.1")
     shell = next(path for path in ("/bin/bash", "/usr/bin/bash", "/bin/sh") if os.access(path, os.X_OK))
     print("The terminals of this workspace are ready.", flush=True)
-    asyncio.run(Server(base, token, shell, environment).serve(port))
+    asyncio.run(Server(base, token, shell, environment).serve(host, port))
 
 
 if __name__ == "__main__":

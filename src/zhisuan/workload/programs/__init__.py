@@ -1,0 +1,1 @@
+"""Programs that are sent to a site as text and run there, with the standard library only."""

@@ -1,1 +1,0 @@
-"""Programs that run inside workspaces; each is one file of the standard library only."""
