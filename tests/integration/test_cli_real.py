@@ -116,12 +116,15 @@ def test_ctrl_c_lets_go_of_work_that_goes_on(up: Up, tenant: str, tmp_path: Path
     (tmp_path / "sleep.yaml").write_text("run: echo awake; sleep 300\nresources: {cpus: 0.5, memory: 0.5}\n")
     environ = {**os.environ, **{name: value for name, value in up.environ.items() if value is not None}}
     words = [sys.executable, "-m", "zhisuan.cli", "--profile", "t", "launch", str(tmp_path / "sleep.yaml")]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ)
-    assert process.stdout is not None
-    while "awake" not in (line := process.stdout.readline()):
-        assert line, process.communicate()
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ) as process:
+        try:
+            assert process.stdout is not None
+            while "awake" not in (line := process.stdout.readline()):
+                assert line, process.communicate()
+            process.send_signal(signal.SIGINT)
+            _, told = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     [running] = up.json("--profile", "t", "jobs", "--state", "running")["items"]
     assert f"zhisuan cancel {running['id']}" in told

@@ -40,8 +40,9 @@ def url(tmp_path: Path) -> Iterator[str]:
         "ZHISUAN_WORKSPACE_PATH": BASE, "ZHISUAN_SERVICE_PORT": str(port),
     }  # fmt: skip
     with Path(program.__file__).open("rb") as text:
+        # As from an agent that was started in the background, which makes all below it ignore Ctrl-C.
         process = subprocess.Popen(
-            [sys.executable, "-I", "-"], stdin=text, stdout=subprocess.PIPE, env=environment, cwd=tmp_path
+            ["/bin/sh", "-c", 'trap "" INT QUIT; exec "$0" -I -', sys.executable], stdin=text, stdout=subprocess.PIPE, env=environment, cwd=tmp_path
         )
     assert process.stdout is not None and b"ready" in process.stdout.readline()
     here = f"http://127.0.0.1:{port}{BASE}".rstrip("/")

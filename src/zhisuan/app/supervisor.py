@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets as system_secrets
 import socket
 import sys
 import time
@@ -29,6 +30,7 @@ from zhisuan.site.errors import ConfigUnusable
 from zhisuan.site.identity import load as load_identity
 
 START_SECONDS = 60.0
+PORTS_FROM, PORTS, PORT_TRIES = 10_000, 10_000, 100
 STOP_SECONDS = 8.0
 SITE_SECONDS = 180.0
 DATABASE_SECONDS = 60.0
@@ -107,7 +109,7 @@ class Supervisor:
     def _choose_ports(self) -> None:
         host = self.settings.host
         server = self.settings.server_port or _free_port(host)
-        gateway = self.settings.gateway_port or _free_port(host)
+        gateway = self.settings.gateway_port or _free_port(host, but=server)
         for port, setting in ((server, "--port"), (gateway, "--gateway-port")):
             _check_free(host, port, setting)
         self.settings = self.settings.model_copy(update={"server_port": server, "gateway_port": gateway})
@@ -247,10 +249,19 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _free_port(host: str) -> int:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+def _free_port(host: str, but: int = 0) -> int:
+    """One that nobody has now. The system gives out none of these by itself, so that no connection takes it before it is used."""
+    for _ in range(PORT_TRIES):
+        port = PORTS_FROM + system_secrets.randbelow(PORTS)
+        with contextlib.suppress(OSError), socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.bind((host, port))
+            if port != but:
+                return port
+    raise Unavailable(
+        Text(f"No port of {host} from {PORTS_FROM} to {PORTS_FROM + PORTS - 1} is free.", f"{host} 的 {PORTS_FROM} 至 {PORTS_FROM + PORTS - 1} 端口均被占用。"),
+        Text("Choose ports with --port and --gateway-port.", "请用 --port 和 --gateway-port 指定端口。"),
+        code="no_free_port",
+    )
 
 
 def _check_free(host: str, port: int, setting: str) -> None:

@@ -38,6 +38,8 @@ CLIENT_SECONDS = 60.0
 HEAD_SECONDS = 10.0
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 ACCEPT_SALT = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+LEFT_TO_THE_SHELL = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ)
+"""Python ignores some, and what was started in the background ignores Ctrl-C: a shell would pass that on to all that it starts."""
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
 
@@ -124,6 +126,8 @@ class Terminal:
         self._pid, self._fd = pty.fork()
         if self._pid == 0:
             try:
+                for number in LEFT_TO_THE_SHELL:
+                    signal.signal(number, signal.SIG_DFL)
                 os.execve(shell, [shell, "-i"], environment)  # noqa: S606
             finally:
                 os._exit(127)
