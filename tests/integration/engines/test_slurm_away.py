@@ -102,8 +102,8 @@ def paid_to_the_second(jobs: Jobs, job: str) -> None:
     (lease,) = jobs.get(job)["leases"]
     started, ended = (int(datetime.fromisoformat(lease[name]).timestamp()) for name in ("active_from", "active_to"))
     assert (started, lease["seconds"]) == (int(begin), ended - started) and 0 <= ended - int(end) <= 1, (lease, begin, end)
-    paid = jobs.site.platform.wait(
-        lambda: sum(c["seconds"] for c in jobs.site.platform.call("GET", f"/charges?lease_id={lease['id']}&limit=200", jobs.key)["items"]),
-        "the charges",
+    charges = f"/charges?lease_id={lease['id']}&limit=200"
+    jobs.site.platform.wait(
+        lambda: sum(c["seconds"] for c in jobs.site.platform.call("GET", charges, jobs.key)["items"]) == lease["seconds"],
+        f"the charges to be those of {lease['seconds']} seconds",
     )
-    assert paid == lease["seconds"]
