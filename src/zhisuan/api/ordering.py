@@ -53,14 +53,14 @@ class Desk:
         return await self._together(ordered)
 
     def _take_all(self, orders: Sequence[Ordered]) -> list[JSONResponse | Exception]:
-        """Alone go: the second of one key, one that must wait for somebody, and all where the database refuses something."""
+        """Alone go: the second of one key, one that must wait for somebody, and all where one cannot be written."""
         first = {ordered.call.identity: number for number, ordered in reversed(list(enumerate(orders)))}
         made: dict[int, JSONResponse | Exception] = {}
         rest, before = sorted(first.values()), 0
         while rest and len(rest) != before:
             try:
                 found = dict(zip(rest, self._in_one([orders[n] for n in rest]), strict=True))
-            except SQLAlchemyError as error:
+            except (SQLAlchemyError, ZhisuanError) as error:
                 made |= {rest[0]: error} if len(rest) == 1 else {}
                 break
             before = len(rest)

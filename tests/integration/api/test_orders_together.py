@@ -13,6 +13,9 @@ from sqlalchemy import select
 
 from zhisuan.api.ordering import Desk, Ordered
 from zhisuan.base.db import QueryCount
+from zhisuan.base.errors import Unavailable
+from zhisuan.base.text import Text
+from zhisuan.base.vault import Vault
 from zhisuan.execution.tables import Allocation, Lease
 from zhisuan.supply.tables import Device
 from zhisuan.testing.database import TestServer
@@ -147,6 +150,21 @@ def test_what_the_database_refuses_of_one_ends_no_other(world: World, monkeypatc
         said = at_once([lambda n=n: order(who, files[n], f"k{n}") for n in range(4)])  # type: ignore[misc]
     assert sizes[0] == 1
     assert [s for s, _ in said][:2] == [201, 201] and said[3][0] == 201 and said[2][0] >= 500
+    assert len(who.get("/workloads")["items"]) == 3
+
+
+def test_secrets_of_one_that_cannot_be_sealed_end_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    SiteAgentTwin(world, cores=8)
+    who = world.tenant()
+
+    def refuse(*_: object) -> bytes:
+        raise Unavailable(Text("no key", "无密钥"), Text("find it", "请查找"), code="seal_key")
+
+    monkeypatch.setattr(Vault, "seal", refuse)
+    files = [file(), file(), file(secrets="{TOKEN: abc}"), file()]
+    with one_batch(world, monkeypatch, 4):
+        said = at_once([lambda n=n: order(who, files[n], f"k{n}") for n in range(4)])  # type: ignore[misc]
+    assert [s for s, _ in said] == [201, 201, 503, 201] and said[2][1]["code"] == "seal_key"
     assert len(who.get("/workloads")["items"]) == 3
 
 
