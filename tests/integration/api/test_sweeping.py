@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from datetime import UTC, datetime
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -234,7 +236,7 @@ def test_bringing_and_clearing_away_the_same_bytes_at_once_loses_nothing(world: 
     people, contents = [world.tenant(), world.tenant()], [b"content %d" % n for n in range(6)]
     for owner in people:
         owner.post("/volumes", {"name": "v"})
-    stop, made, problems = threading.Event(), [0, 0], []
+    stop, made, problems, deadline = threading.Event(), [0, 0], [], time.monotonic() + 60
 
     def clear() -> None:
         while not stop.is_set():
@@ -244,7 +246,7 @@ def test_bringing_and_clearing_away_the_same_bytes_at_once_loses_nothing(world: 
 
     def bring(who: int) -> None:
         owner = people[who]
-        for turn in range(25):
+        for turn in takewhile(lambda turn: turn < 25 or (not made[who] and time.monotonic() < deadline), count()):
             data = contents[turn % len(contents)]
             body = b"".join(head(digest_of(c), len(c)) + c for c in contents)
             path, body = ("/content/pack", body) if turn % 2 else (f"/content/{digest_of(data)}", data)

@@ -381,7 +381,7 @@ class EngineConformance:
         old = harness.engine.observe("lease_a", 1)
         assert (old.phase, old.reason) == (RunPhase.exited, ExitReason.cancelled)
         harness.said("two", generation=2)
-        new = harness.engine.observe("lease_a", 2)
+        new = harness.until(lambda seen: seen.started_at is not None, "lease_a", 2)
         assert old.ended_at is not None
         assert new.started_at is not None
         assert old.ended_at <= new.started_at
@@ -393,7 +393,7 @@ class EngineConformance:
         harness.said("lease_b", "lease_b")
         harness.engine.stop("lease_a", 1, 0)
         harness.ended("lease_a")
-        assert harness.engine.observe("lease_b", 1).phase is RunPhase.running
+        assert harness.until(lambda seen: seen.phase is not RunPhase.preparing, "lease_b").phase is RunPhase.running
         assert harness.log("lease_b") == "lease_b\n"
 
     def test_an_unknown_run_is_said_to_be_unknown(self, harness: Harness) -> None:
