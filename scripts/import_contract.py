@@ -37,11 +37,12 @@ TABLE: dict[str, tuple[str, ...]] = {
     "ledger": ("tenancy", "catalog", "usage"),
     "settlement": ("supply", "catalog", "ledger"),
     "green": ("supply", "usage"),
+    "simulation": ("supply", "catalog", "workload", "placement", "gateway"),
     "sdk": (),
     "cli": ("sdk",),
     "console": ("sdk",),
     "api": (*SERVICES, "wire"),
-    "app": (*SERVICES, "wire", "api", "site", "engines", "gateway", "sdk", "cli", "console"),
+    "app": (*SERVICES, "simulation", "wire", "api", "site", "engines", "gateway", "sdk", "cli", "console"),
     "testing": (*SERVICES, "wire", "api", "site", "engines", "gateway", "sdk", "cli", "console"),
 }
 DATABASE = (

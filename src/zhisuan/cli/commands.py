@@ -142,6 +142,17 @@ INVOICE = Group(
     (Command("issue", CLI + "operation:issue_invoices", Help("Invoice all that is not billed yet.", "为尚未出账的用量开具账单。")),),
 )  # fmt: skip
 
+SIMULATE = Group(
+    "simulate",
+    Help("Replay a trace through the real placement code, on this machine.", "在本机用真实的放置代码回放轨迹。"),
+    (
+        Command("openb", "@simulate-openb", Help("Tasks that share cards: how much of a cluster can be given out.", "共享加速卡的任务：集群能分配出多少。")),
+        Command("jobs", "@simulate-jobs", Help("Jobs over time: how long they wait, by policy.", "作业排队：各策略下的等待时间。")),
+        Command("carbon", "@simulate-carbon", Help("Work that can wait: what moving it in time and place saves.", "可延迟的任务：移动时间与地点能节省多少。")),
+        Command("serve", "@simulate-serve", Help("Requests to models: time to first token and cost, by routing and scaling.", "模型请求：各路由与伸缩策略的首字时延与成本。")),
+    ),
+)  # fmt: skip
+
 ROOT = (
     Section(
         Text("This machine", "本机"),
@@ -149,6 +160,7 @@ ROOT = (
             Command("up", "@up", Help("Run the platform here: server, site and gateway.", "在本机运行平台：服务器、站点与网关。")),
             Command("quickstart", "@quickstart", Help("Take one real order through the whole platform, here.", "在本机完整走一遍真实订单。")),
             Command("doctor", "@doctor", Help("Say what this machine can do, and how to mend what it cannot.", "检查本机能力，并给出修复办法。")),
+            SIMULATE,
         ),
     ),
     Section(
