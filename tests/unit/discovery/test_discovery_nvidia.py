@@ -47,6 +47,20 @@ def test_two_cards() -> None:
     assert (second.index, second.memory_used_mib) == (1, 512)
 
 
+def test_what_a_real_card_answered() -> None:
+    """An H200 under driver 580.159.04, as its host printed it (the UUID is another)."""
+    uuid = "GPU-00000000-0000-4000-8000-00000000000a"
+    tools = {
+        nvidia.command(nvidia.FIELDS): exited(f"0, {uuid}, NVIDIA H200, 143771, 0, 700.00, 580.159.04, 9.0, 00000000:00:06.0, Disabled\n"),
+        nvidia.command(nvidia.STATE_FIELDS): exited(f"{uuid}, 0, 36, 80.03, 0, [N/A]\n"),
+        nvidia.PROCESSES_COMMAND: exited(""),
+    }
+    finding = nvidia.find(RecordedHostReader(tools=tools))
+    (card,) = finding.devices
+    assert (finding.problems, card.health, card.health_reason, card.memory_mib) == ((), "ok", None, 143771)
+    assert (card.process_memory_mib, card.temperature_celsius, card.power_draw_milliwatts) == (0, 36, 80_030)
+
+
 FIRST, SECOND = (device.key for device in nvidia.parse(GOOD).devices)
 
 
