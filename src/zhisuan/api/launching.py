@@ -19,8 +19,9 @@ from zhisuan.catalog.price_book import PriceBook
 from zhisuan.catalog.tables import Quote
 from zhisuan.execution import service as execution
 from zhisuan.execution.live import LiveSnapshot
-from zhisuan.execution.placing import Placed, hold_sites, place, settle, take, take_unhindered
+from zhisuan.execution.placing import Placed, hold_sites, place, settle, take
 from zhisuan.execution.snapshot import class_facts
+from zhisuan.execution.taking import take_together
 from zhisuan.ledger import service as ledger
 from zhisuan.ledger.service import Funds
 from zhisuan.placement.alternatives import Wish, plan_wish, unknown_sites
@@ -204,7 +205,7 @@ def launch_all(tx: Tx, asked: Sequence[Asked], ttl: timedelta) -> list[Launched 
     looked = _Looked()
     checked = [_check(replace(tx, actor=one.by), one, ttl, looked) for one in asked]
     held = hold_sites(tx, [c.plan for c in checked if isinstance(c, _Checked)])
-    taken = [take_unhindered(tx, c.plan, held) if isinstance(c, _Checked) else None for c in checked]
+    taken = take_together(tx, [c.plan if isinstance(c, _Checked) else None for c in checked], held)
     return [_settle_unhindered(tx, c, t) if isinstance(c, _Checked) else c for c, t in zip(checked, taken, strict=True)]
 
 

@@ -43,21 +43,16 @@ def place(tx: Tx, workload: Workload, plan: Plan) -> Placed:
 
 def take(tx: Tx, plan: Plan) -> Candidate | None:
     """Take the devices of the best candidate where they are free, waiting for those that somebody else is just taking."""
-    taken = next((c for c in _as_good(plan) if _take(tx, c, wait=False)), None)
+    taken = next((c for c in as_good(plan) if _take(tx, c, wait=False)), None)
     return taken or next((c for c in plan.candidates[:TRIED_AT_ONCE] if _take(tx, c, wait=True)), None)
 
 
 def hold_sites(tx: Tx, plans: Sequence[Plan]) -> frozenset[str]:
     """Keep the sites that these plans would like best as they are until the transaction ends, but for those that somebody is at;
     the ids of the open ones."""
-    ids = sorted({c.site_id for plan in plans for c in _as_good(plan)})
+    ids = sorted({c.site_id for plan in plans for c in as_good(plan)})
     query = select(Site.id, Site.state).where(Site.id.in_(ids)).order_by(Site.id).with_for_update(read=True, skip_locked=True)
     return frozenset(ident for ident, state in tx.session.execute(query) if state == "open")
-
-
-def take_unhindered(tx: Tx, plan: Plan, held: frozenset[str]) -> Candidate | None:
-    """As ``take``, among sites that are held, and never waiting for anybody: many of these may be done in one transaction."""
-    return next((c for c in _as_good(plan) if c.site_id in held and _take_devices(tx, c, wait=False)), None)
 
 
 def settle(tx: Tx, workload: Workload, plan: Plan, taken: Candidate | None) -> Placed:
@@ -80,7 +75,7 @@ def _chosen(candidate: Candidate) -> dict[str, Any]:
     return {"site_id": candidate.site_id, "site_name": candidate.site_name, "node_hostnames": list(candidate.hostnames)}
 
 
-def _as_good(plan: Plan) -> Iterator[Candidate]:
+def as_good(plan: Plan) -> Iterator[Candidate]:
     """The best candidates that cost the same in money and carbon. Many orders at once all find the same node the best; each takes
     one of these that nobody is at, and need not wait for the others to commit."""
     for candidate in plan.candidates[:TRIED_UNLOCKED]:

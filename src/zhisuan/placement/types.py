@@ -159,6 +159,11 @@ class Candidate:
         return tuple(share for node in self.nodes for share in node.shares)
 
     @property
+    def amounts(self) -> dict[str, int]:
+        """What it takes, by device."""
+        return {share.device_id: share.amount for node in self.nodes for share in node.shares}
+
+    @property
     def hostnames(self) -> tuple[str, ...]:
         return tuple(node.hostname for node in self.nodes)
 
