@@ -23,8 +23,9 @@ from zhisuan.execution.placing import Placed, hold_sites, place, settle, take, t
 from zhisuan.execution.snapshot import class_facts
 from zhisuan.ledger import service as ledger
 from zhisuan.ledger.service import Funds
-from zhisuan.placement.alternatives import Wish, plan_wish, unknown_sites
+from zhisuan.placement.alternatives import plan_wish, unknown_sites
 from zhisuan.placement.rules import class_ids_named
+from zhisuan.placement.site_wishes import Wish
 from zhisuan.placement.types import Candidate, ClassFacts, Need, Plan, Snapshot
 from zhisuan.workload import service as workloads
 from zhisuan.workload.spec import WorkloadSpec

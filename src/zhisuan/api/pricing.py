@@ -2,8 +2,8 @@
 
 from zhisuan.catalog.price_book import PriceBook
 from zhisuan.catalog.rules import ShapeItem, rate_shape
-from zhisuan.placement.alternatives import Wish
 from zhisuan.placement.rules import class_ids_named
+from zhisuan.placement.site_wishes import Wish
 from zhisuan.placement.types import Candidate, ClassFacts, Need, Plan
 
 Shape = tuple[ShapeItem, ...]

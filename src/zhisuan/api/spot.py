@@ -17,8 +17,9 @@ from zhisuan.base.db import Tx
 from zhisuan.base.text import Text
 from zhisuan.execution.service import stop_lease
 from zhisuan.execution.tables import Allocation, Checkpoint, Lease, PlacementRecord
-from zhisuan.placement.alternatives import Wish, plan_wish
+from zhisuan.placement.alternatives import plan_wish
 from zhisuan.placement.preemption import Holding, preempt
+from zhisuan.placement.site_wishes import Wish
 from zhisuan.placement.types import Plan, Snapshot
 from zhisuan.workload import service as workloads
 from zhisuan.workload.tables import Workload

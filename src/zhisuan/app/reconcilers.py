@@ -45,7 +45,7 @@ from zhisuan.execution.tables import Lease
 from zhisuan.ledger import service as ledger
 from zhisuan.ledger.tables import Charge
 from zhisuan.models import service as models
-from zhisuan.placement.alternatives import Wish
+from zhisuan.placement.site_wishes import Wish
 from zhisuan.supply import service as supply
 from zhisuan.usage import service as usage
 from zhisuan.usage.tables import Window

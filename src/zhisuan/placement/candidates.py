@@ -1,6 +1,8 @@
 """Candidates in the order of their ranks, each made when it is looked at: of thousands that fit, a few ever are."""
 
+import heapq
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import overload
 
 from zhisuan.placement.types import CANDIDATES_SHOWN, Candidate
@@ -34,6 +36,45 @@ class Ranked(Sequence[Candidate]):
                 self._numbers = list(self._order(None))
             self._made[rank] = self._make(self._numbers[rank])
         return self._made[rank]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return f"<{self._count} candidates>"
+
+
+class Together(Sequence[Candidate]):
+    """Several sequences, each best first, as one; of each as many are looked at as are needed."""
+
+    def __init__(self, parts: Sequence[Sequence[Candidate]], dressed: Callable[[Candidate, int], Candidate]) -> None:
+        """``dressed`` makes of a candidate and the number of its part what is compared; it keeps the order within a part."""
+        self._count = sum(len(part) for part in parts)
+
+        def each(part: Sequence[Candidate], number: int) -> Iterator[Candidate]:
+            return (dressed(part[rank], number) for rank in range(len(part)))
+
+        self._merged = heapq.merge(*map(each, parts, range(len(parts))), key=lambda c: c.order)
+        self._found: list[Candidate] = []
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> Candidate: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Candidate]: ...
+    def __getitem__(self, index: int | slice) -> Candidate | Sequence[Candidate]:
+        if isinstance(index, slice):
+            return tuple(self[n] for n in range(*index.indices(self._count)))
+        rank = index + self._count if index < 0 else index
+        if not 0 <= rank < self._count:
+            raise IndexError(index)
+        self._found += islice(self._merged, max(0, rank + 1 - len(self._found)))
+        return self._found[rank]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))

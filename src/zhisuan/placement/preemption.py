@@ -12,7 +12,8 @@ from itertools import combinations
 from typing import Any
 
 from zhisuan.base.text import Text
-from zhisuan.placement.alternatives import Wish, plan_wish
+from zhisuan.placement.alternatives import plan_wish
+from zhisuan.placement.site_wishes import Wish
 from zhisuan.placement.types import NodeState, SiteState, Snapshot
 
 PAIRS_AMONG_MAX = 12
