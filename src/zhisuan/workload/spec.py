@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from zhisuan.workload.demands import Demands
 from zhisuan.workload.survival import Survival
 from zhisuan.workload.tasks import Tasks
 from zhisuan.workload.volume_mounts import VolumeMount
@@ -85,6 +86,7 @@ class WorkloadSpec:
     volumes: tuple[VolumeMount, ...] = ()
     workspace: str | None = None
     tasks: Tasks | None = None
+    demands: Demands = field(default_factory=Demands)
 
     @property
     def kind(self) -> str:
@@ -103,6 +105,7 @@ class WorkloadSpec:
             "ordered": self.ordered, "where": self.where.as_dict(), "secrets": list(self.secrets),
             "survival": self.survival.as_dict(), "volumes": [v.as_dict() for v in self.volumes],
             "workspace": self.workspace, "tasks": self.tasks.as_dict() if self.tasks else None,
+            "demands": self.demands.as_dict(),
         }  # fmt: skip
 
     @classmethod
@@ -119,4 +122,5 @@ class WorkloadSpec:
             secrets=tuple(data.get("secrets", [])), survival=Survival.from_dict(data.get("survival", {})),
             volumes=tuple(VolumeMount(**v) for v in data.get("volumes", ())), workspace=data.get("workspace"),
             tasks=Tasks(**data["tasks"]) if data.get("tasks") else None,
+            demands=Demands.from_dict(data.get("demands", {})),
         )  # fmt: skip

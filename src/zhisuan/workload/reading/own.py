@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from zhisuan.workload.reading.demands import DEMANDS
 from zhisuan.workload.reading.reader import Reader, is_whole, read_duration
 from zhisuan.workload.reading.where import WHERE, read_where
 from zhisuan.workload.spec import DEFAULT_LEASE_SECONDS, Where
@@ -23,6 +24,7 @@ OWN = {
     "retries",
     "stop_at",
     *WHERE,
+    *DEMANDS,
 }
 
 
