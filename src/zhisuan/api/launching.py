@@ -9,8 +9,9 @@ from sqlalchemy import select
 
 from zhisuan.api import pinning, spot
 from zhisuan.api.pricing import dearest_shape, shape_of
+from zhisuan.api.wishing import check_times, require_known, waits_until, wish_of
 from zhisuan.base.db import Tx
-from zhisuan.base.errors import CannotFit, FieldProblem, InvalidInput, ZhisuanError
+from zhisuan.base.errors import CannotFit, ZhisuanError
 from zhisuan.base.money import cost_ucny
 from zhisuan.base.text import Text
 from zhisuan.catalog import service as catalog
@@ -23,10 +24,9 @@ from zhisuan.execution.placing import Placed, hold_sites, place, settle, take, t
 from zhisuan.execution.snapshot import class_facts
 from zhisuan.ledger import service as ledger
 from zhisuan.ledger.service import Funds
-from zhisuan.placement.alternatives import plan_wish, unknown_sites
-from zhisuan.placement.rules import class_ids_named
+from zhisuan.placement.alternatives import plan_wish
 from zhisuan.placement.site_wishes import Wish
-from zhisuan.placement.types import Candidate, ClassFacts, Need, Plan, Snapshot
+from zhisuan.placement.types import Candidate, ClassFacts, Plan, Snapshot
 from zhisuan.workload import service as workloads
 from zhisuan.workload.spec import WorkloadSpec
 from zhisuan.workload.tables import Workload
@@ -55,7 +55,7 @@ class _Classes:
         if last is not None and last[0] is book:
             return last[1]
         rates = book.device_rates
-        rows = ((c.class_id, c.model, rates.get(c.class_id), c.power_watts_rated) for c in load_device_classes())
+        rows = ((c.class_id, c.model, rates.get(c.class_id), c.power_watts_rated, c.memory_mib) for c in load_device_classes())
         facts = class_facts(rows)
         self._last = (book, facts)
         return facts
@@ -64,43 +64,6 @@ class _Classes:
 def market_of(tx: Tx) -> Market:
     version, book = tx.memory.of(catalog.Books).in_force(tx)
     return Market(version, book, tx.memory.of(_Classes).under(book))
-
-
-def need_of(spec: WorkloadSpec) -> Need:
-    return Need(spec.cpus_milli, spec.memory_mib, spec.accelerators, spec.num_nodes, spec.workspace == "jupyter")
-
-
-def _require_known(snapshot: Snapshot, wish: Wish) -> None:
-    """A name that nothing has is a slip of the pen, and would wait for ever. Raises ``InvalidInput``."""
-    classes = {c.class_id: c for c in snapshot.classes}
-    names = dict.fromkeys(name for need in wish.needs for name, _ in need.accelerators)
-    unknown = [name for name in names if not class_ids_named(name, classes)]
-    if unknown:
-        raise InvalidInput(
-            Text(f"There is no device class called {unknown[0]}.", f"没有名为 {unknown[0]} 的设备型号。"),
-            Text(
-                "`zhisuan catalog` lists the classes; write the id or the model name.",
-                "zhisuan catalog 列出全部型号；请填写编号或型号名。",
-            ),
-            code="unknown_device_class",
-            problems=[
-                FieldProblem("resources.accelerators", Text(f"{n} is not a device class", f"{n} 不是设备型号"))
-                for n in unknown
-            ],
-        )
-    fields = (("sites", wish.sites), ("standby", wish.standby), ("avoid_sites", wish.avoid_sites))
-    problems = [
-        FieldProblem(f"zhisuan.{field}", Text(f"there is no site {name}", f"没有站点 {name}"))
-        for field, named in fields
-        for name in unknown_sites(snapshot, named)
-    ]
-    if problems:
-        raise InvalidInput(
-            Text("The file names a site that there is not.", "文件中指定了不存在的站点。"),
-            Text("Write a site's id, or its name as a quote shows it.", "请填写站点编号，或报价中显示的站点名称。"),
-            code="unknown_site",
-            problems=problems,
-        )
 
 
 def snapshot_of(tx: Tx, market: Market, ttl: timedelta, *, spot: bool = False) -> Snapshot:
@@ -113,19 +76,9 @@ def snapshot_of(tx: Tx, market: Market, ttl: timedelta, *, spot: bool = False) -
     )
 
 
-def wish_of(spec: WorkloadSpec) -> Wish:
-    """What placement is asked for: the alternatives of the file, and its wishes about sites."""
-    need, where = need_of(spec), spec.where
-    needs = tuple(
-        replace(need, cpus_milli=a.cpus_milli, memory_mib=a.memory_mib, accelerators=a.accelerators)
-        for a in spec.alternatives
-    )
-    return Wish(needs or (need,), spec.ordered, where.sites, where.standby, where.avoid_sites, where.regions)
-
-
 def checked_plan(snapshot: Snapshot, wish: Wish) -> Plan:
     """The plan of a new workload. Raises ``CannotFit`` when no site could ever run it, naming what is missing."""
-    _require_known(snapshot, wish)
+    require_known(snapshot, wish)
     made = plan_wish(snapshot, wish)
     if not made.could_ever_fit:
         raise CannotFit(
@@ -247,7 +200,7 @@ def _check(tx: Tx, asked: Asked, ttl: timedelta, looked: _Looked) -> "_Checked |
 
 def _checked(tx: Tx, asked: Asked, ttl: timedelta, looked: _Looked) -> _Checked:
     spec, spot_work = asked.spec, asked.spec.survival.spot
-    _check_stop_time(tx, spec)
+    check_times(tx.now, spec)
     pinned = pinning.pin(tx, asked.org_id, spec)
     market, wish = looked.market(tx), wish_of(spec)
     snapshot = looked.snapshot(tx, ttl, spot=spot_work)
@@ -280,18 +233,10 @@ def _settle(tx: Tx, checked: _Checked, taken: Candidate | None) -> Launched:
     return Launched(workload, quote, _at_its_price(tx, workload, placed, quote))
 
 
-def _check_stop_time(tx: Tx, spec: WorkloadSpec) -> None:
-    at = spec.survival.stop_time
-    if at is not None and at <= tx.now:
-        raise InvalidInput(
-            Text(f"The work was to stop at {at.isoformat()}, which has passed.", f"停止时间 {at.isoformat()} 已过。"),
-            Text("Give a time that lies ahead, or leave stop_at out.", "请填写将来的时间，或去掉 stop_at。"),
-            code="stop_at_passed",
-            problems=[FieldProblem("zhisuan.stop_at", Text("must lie ahead", "须晚于当前时间"))],
-        )
-
-
 def _allowed(tx: Tx, snapshot: Snapshot, made: Plan, spec: WorkloadSpec) -> Plan:
+    start = spec.demands.start_time
+    if start is not None and start > tx.now:
+        return replace(made, candidates=(), reason=waits_until(start))
     return spot.hold_back(tx, snapshot, made, wish_of_workload) if spec.survival.spot else made
 
 
@@ -308,7 +253,7 @@ class Waiting:
 
     def now(self, tx: Tx) -> dict[str, Wish]:
         """Of all that wait: those on demand before spot, each oldest first."""
-        pending = select(Workload.id).where(Workload.state == "pending")
+        pending = select(Workload.id).where(workloads.waits_for_place(tx.now))
         ids = tx.session.scalars(pending.order_by(Workload.id)).all()
         known = self._known
         new = [ident for ident in ids if ident not in known]
@@ -335,7 +280,7 @@ def place_waiting(tx: Tx, workload_id: str, ttl: timedelta) -> bool | None:
     """Place one workload if it still waits and nobody else is at it (else None); False when there is no place for it."""
     workload = tx.session.scalar(
         select(Workload)
-        .where(Workload.id == workload_id, Workload.state == "pending")
+        .where(Workload.id == workload_id, workloads.waits_for_place(tx.now))
         .with_for_update(skip_locked=True)
     )
     if workload is None:

@@ -38,7 +38,7 @@ def hold_back(tx: Tx, snapshot: Snapshot, made: Plan, wish_of: WishOf) -> Plan:
     if not made.candidates:
         return made
     waiting = tx.session.scalars(
-        select(Workload).where(Workload.state == "pending", ~SPOT).order_by(Workload.id).limit(LOOKED_AT_ONCE)
+        select(Workload).where(workloads.waits_for_place(tx.now), ~SPOT).order_by(Workload.id).limit(LOOKED_AT_ONCE)
     )
     if any(plan_wish(snapshot, wish).chosen is not None for wish in {wish_of(w) for w in waiting}):
         return _without(made, frozenset(c.site_id for c in made.candidates))
@@ -61,7 +61,7 @@ def in_need_of_room(tx: Tx, snapshot: Callable[[], Snapshot], wish_of: WishOf) -
     if tx.session.scalar(runs) is None:
         return []
     helped = select(Lease.preempted_for).where(Lease.state != "closed", Lease.preempted_for.is_not(None))
-    query = select(Workload).where(Workload.state == "pending", ~SPOT, Workload.id.not_in(helped))
+    query = select(Workload).where(workloads.waits_for_place(tx.now), ~SPOT, Workload.id.not_in(helped))
     waiting = tx.session.scalars(query.order_by(Workload.id).limit(LOOKED_AT_ONCE)).all()
     if not waiting:
         return []
@@ -77,7 +77,7 @@ def make_room(tx: Tx, workload_id: str, snapshot: Snapshot, wish_of: WishOf) -> 
     """End the spot work that keeps a waiting workload on demand from a place, if any does. Both records say why."""
     workload = tx.session.scalar(
         select(Workload)
-        .where(Workload.id == workload_id, Workload.state == "pending")
+        .where(Workload.id == workload_id, workloads.waits_for_place(tx.now))
         .with_for_update(skip_locked=True)
     )
     if workload is None:

@@ -6,6 +6,7 @@ replica may run at any time.
 | place | gives waiting workloads a place |
 | room | lets spot work make way for waiting work on demand |
 | stop_at | pauses work whose time to stop has come |
+| late | tells work that it cannot end by its deadline any more; what waits then fails, unless it was ordered to go on |
 | rate | turns metered windows and tokens into charges |
 | credit | takes back the charges of leases that ended by a fault of site or platform |
 | stop | ends work whose organisation has nothing left to pay with |
@@ -40,7 +41,7 @@ from zhisuan.app.recalls import conditions, recalls
 from zhisuan.app.standby import leave_draining
 from zhisuan.base.clock import SystemClock
 from zhisuan.base.db import Tx
-from zhisuan.execution import expiry, pausing
+from zhisuan.execution import deadlines, expiry, pausing
 from zhisuan.execution.tables import Lease
 from zhisuan.ledger import service as ledger
 from zhisuan.ledger.tables import Charge
@@ -94,6 +95,15 @@ def stop_on_time(here: Platform) -> bool:
     for workload_id in found:
         with here.database.begin("stop_at") as tx:
             pausing.stop_due(tx, workload_id)
+    return False
+
+
+def tell_late(here: Platform) -> bool:
+    with here.database.begin("deadline") as tx:
+        found = deadlines.late(tx)
+    for workload_id in found:
+        with here.database.begin("deadline") as tx:
+            deadlines.tell_late(tx, workload_id)
     return False
 
 
@@ -204,6 +214,7 @@ STEPS = (
     Step("place", 1.0, place),
     Step("room", 1.0, make_room),
     Step("stop_at", 1.0, stop_on_time),
+    Step("late", 1.0, tell_late),
     Step("rate", 1.0, rate),
     Step("credit", 5.0, credit),
     Step("stop", 5.0, stop_unfunded),

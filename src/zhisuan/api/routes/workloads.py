@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from zhisuan.api.auth import Allow, Caller
 from zhisuan.api.calls import IdempotencyKey, change, keyed
-from zhisuan.api.launching import checked_plan, market_of, snapshot_of, wish_of
+from zhisuan.api.launching import checked_plan, market_of, snapshot_of
 from zhisuan.api.ordering import Ordered, desk_of
 from zhisuan.api.paging import Cursor, Limit, paged
 from zhisuan.api.platform import Platform, platform_of
@@ -44,6 +44,7 @@ from zhisuan.api.views import (
     workload_view,
     workload_views,
 )
+from zhisuan.api.wishing import check_times, wish_of
 from zhisuan.base.db import Tx
 from zhisuan.base.errors import NotFound
 from zhisuan.base.incoming import Incoming
@@ -108,6 +109,7 @@ def quote(request: Request, body: QuoteBody, caller: Writer) -> QuoteView:
     spec = parse_workload(body.file)
     here = platform_of(request)
     with here.database.begin() as tx:
+        check_times(tx.now, spec)
         market = market_of(tx)
         wish, on_spot = wish_of(spec), spec.survival.spot
         made = checked_plan(snapshot_of(tx, market, here.site_ttl, spot=on_spot), wish)
