@@ -87,8 +87,8 @@ SITE = Group(
         Command("windows", CLI + "site_terms:windows", Help("The weekly hours in which devices are offered.", "查看或设置每周开放时段。")),
         Command("take-back", CLI + "site_terms:take_back", Help("Take the devices back, with notice to their work.", "提前通知作业并收回设备。")),
         Command("offer-again", CLI + "site_terms:offer_again", Help("End a take-back.", "结束收回，恢复开放。")),
-        Command("set", CLI + "site_terms:set_terms", Help("Set PUE, tariff and place.", "设置 PUE、电价与位置。")),
-        Command("conditions", CLI + "site_terms:conditions", Help("PUE and tariff over time.", "查看 PUE 与电价的历史。")),
+        Command("set", CLI + "site_terms:set_terms", Help("Set PUE, tariff, green share and place.", "设置 PUE、电价、绿电占比与位置。")),
+        Command("conditions", CLI + "site_terms:conditions", Help("PUE, tariff and green share over time.", "查看 PUE、电价与绿电占比的历史。")),
         Command("links", CLI + "site_links:links", Help("Round trips to the other sites.", "与其他站点的往返时延。")),
         Command("claim", CLI + "site_terms:claim", Help("Say what devices the site has.", "声明站点拥有的设备。")),
         Command("token", CLI + "sites:token", Help("Get a new join token.", "重新获取加入令牌。")),
@@ -99,6 +99,19 @@ SITE = Group(
         Command("reconciliation", CLI + "site_accounts:reconciliation", Help("Whether the site's engine counted what was metered.", "核对站点引擎记录与平台计量。")),
         Command("earnings", CLI + "site_proof:earnings", Help("What one site has earned.", "单个站点的收益。")),
         Command("close", CLI + "sites:close", Help("Close a drained site for good.", "永久关闭已排空的站点。")),
+    ),
+    default="list",
+)  # fmt: skip
+
+PLACE = Group(
+    "place",
+    Help("Demand places, and how far sites are from them.", "需求地点及其到各站点的时延。"),
+    (
+        Command("list", CLI + "places:list_places", Help("List demand places.", "列出需求地点。")),
+        Command("add", CLI + "places:add", Help("Add a demand place (operator).", "登记需求地点（运营方）。")),
+        Command("remove", CLI + "places:remove", Help("Remove one with its round trips (operator).", "删除需求地点及其时延（运营方）。")),
+        Command("links", CLI + "places:links", Help("Round trips to the sites (operator).", "查看到各站点的往返时延（运营方）。")),
+        Command("link", CLI + "places:link", Help("Record a round trip to a site (operator).", "登记到站点的往返时延（运营方）。")),
     ),
     default="list",
 )  # fmt: skip
@@ -208,6 +221,7 @@ ROOT = (
         Text("Supply", "供给"),
         (
             SITE,
+            PLACE,
             Command("earnings", CLI + "sites:earnings", Help("What a provider has earned.", "提供方收益。")),
         ),
     ),

@@ -117,6 +117,7 @@ class Work:
         "cancelled": Text("it was cancelled", "被取消"),
         "idle": Text("nobody used it", "长时间空闲"),
         "stop_at": Text("its time to stop had come", "到达设定的停止时间"),
+        "deadline": Text("it could not end by its deadline any more", "已无法在截止时间前完成"),
         "orphaned": Text("the site lost its agent", "站点代理长时间失联"),
         "lost": Text("the site lost it", "站点丢失了该作业"),
         "start_failed": Text("the site could not start it", "站点未能启动"),

@@ -10,7 +10,7 @@ from dataclasses import replace
 from zhisuan.base.text import Text
 from zhisuan.placement.candidates import Together
 from zhisuan.placement.rules import plan
-from zhisuan.placement.site_wishes import Wish, left_out, tiers_of
+from zhisuan.placement.site_wishes import Wish, left_out, round_trips_of, tiers_of
 from zhisuan.placement.types import Candidate, Need, Part, Plan, Rejection, Snapshot
 
 
@@ -20,8 +20,9 @@ def plan_wish(snapshot: Snapshot, wish: Wish) -> Plan:
     allowed = None if tiers is None else {ident: tier for ident, tier in tiers.items() if isinstance(tier, int)}
     plans = [plan(snapshot, need, allowed) for need in wish.needs]
     out = () if tiers is None else left_out(snapshot, wish, tiers)
+    trips = round_trips_of(snapshot, wish)
     if len(plans) == 1 and not out and not wish.standby:
-        return plans[0]
+        return replace(plans[0], round_trips_us=trips)
     several, places = len(plans) > 1, allowed or {}
 
     def dressed(candidate: Candidate, number: int) -> Candidate:
@@ -34,7 +35,7 @@ def plan_wish(snapshot: Snapshot, wish: Wish) -> Plan:
         for need, made in zip(wish.needs, plans, strict=True)
         for rejection in made.rejections
     )
-    return Plan(ranked, rejections, any(p.could_ever_fit for p in plans), _reason(wish, plans, ranked, places, out))
+    return Plan(ranked, rejections, any(p.could_ever_fit for p in plans), _reason(wish, plans, ranked, places, out), trips)
 
 
 def unknown_sites(snapshot: Snapshot, names: Iterable[str]) -> tuple[str, ...]:

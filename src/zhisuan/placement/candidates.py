@@ -9,10 +9,18 @@ from zhisuan.placement.types import CANDIDATES_SHOWN, Candidate
 
 
 class Ranked(Sequence[Candidate]):
-    """Best first. ``order`` gives the numbers of the ``n`` best candidates (all for None), ``make`` a candidate of its number."""
+    """Best first. ``order`` gives the numbers of the ``n`` best candidates (all for None), ``make`` a candidate of its number;
+    ``sites``: by number, which site it is of."""
 
-    def __init__(self, count: int, order: Callable[[int | None], Iterator[int]], make: Callable[[int], Candidate]) -> None:
+    def __init__(
+        self,
+        count: int,
+        order: Callable[[int | None], Iterator[int]],
+        make: Callable[[int], Candidate],
+        sites: Sequence[int],
+    ) -> None:
         self._count = count
+        self._sites = sites
         self._order = order
         self._make = make
         self._numbers = list(order(CANDIDATES_SHOWN))
@@ -20,6 +28,14 @@ class Ranked(Sequence[Candidate]):
 
     def __len__(self) -> int:
         return self._count
+
+    def best_of_sites(self) -> Iterator[Candidate]:
+        """The best of each site, best first; no other is made."""
+        seen: set[int] = set()
+        for rank, number in enumerate(self._order(None)):
+            if self._sites[number] not in seen:
+                seen.add(self._sites[number])
+                yield self[rank]
 
     @overload
     def __getitem__(self, index: int) -> Candidate: ...
@@ -53,6 +69,7 @@ class Together(Sequence[Candidate]):
     def __init__(self, parts: Sequence[Sequence[Candidate]], dressed: Callable[[Candidate, int], Candidate]) -> None:
         """``dressed`` makes of a candidate and the number of its part what is compared; it keeps the order within a part."""
         self._count = sum(len(part) for part in parts)
+        self._parts, self._dressed = parts, dressed
 
         def each(part: Sequence[Candidate], number: int) -> Iterator[Candidate]:
             return (dressed(part[rank], number) for rank in range(len(part)))
@@ -62,6 +79,12 @@ class Together(Sequence[Candidate]):
 
     def __len__(self) -> int:
         return self._count
+
+    def best_of_sites(self) -> Iterator[Candidate]:
+        """The best of each part at each site, best first."""
+        bests = (part.best_of_sites() if isinstance(part, Ranked) else iter(part) for part in self._parts)
+        made = [self._dressed(candidate, number) for number, best in enumerate(bests) for candidate in best]
+        return iter(sorted(made, key=lambda c: c.order))
 
     @overload
     def __getitem__(self, index: int) -> Candidate: ...

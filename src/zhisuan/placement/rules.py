@@ -96,7 +96,7 @@ def _ranked_nodes(
     def make(number: int) -> Candidate:
         return _made(snapshot, columns, need, rows[number : number + 1], classes)
 
-    return Ranked(len(rows), lambda first: best_first(keys, first), make)
+    return Ranked(len(rows), lambda first: best_first(keys, first), make, columns.site_of[rows].tolist())
 
 
 def _ranked_gangs(
@@ -107,7 +107,8 @@ def _ranked_gangs(
     def make(number: int) -> Candidate:
         return _made(snapshot, columns, variants[gangs.variant[number]], gangs.rows[number], classes)
 
-    return Ranked(len(gangs.rows), lambda first: best_first(keys, first), make)
+    sites = columns.site_of[gangs.rows[:, 0]].tolist()
+    return Ranked(len(gangs.rows), lambda first: best_first(keys, first), make, sites)
 
 
 def _by_tier(columns: Columns, tier: Ints | None, rows: Ints) -> tuple[Ints, ...]:

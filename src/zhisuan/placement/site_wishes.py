@@ -56,6 +56,18 @@ def left_out(snapshot: Snapshot, wish: Wish, tiers: dict[str, int | str]) -> tup
     return tuple(Rejection(name, out[name], True, *said[name]) for name in (*TESTS, "site_named") if name in out)
 
 
+def round_trips_of(snapshot: Snapshot, wish: Wish) -> dict[str, int]:
+    """By site id the longest round trip to the demand places that the wish names, where all are known."""
+    if not wish.latency_us:
+        return {}
+    found = {}
+    for site in snapshot.sites:
+        known = dict(site.round_trips_us)
+        if all(place in known for place, _ in wish.latency_us):
+            found[site.id] = max(known[place] for place, _ in wish.latency_us)
+    return found
+
+
 def _named(site: SiteState, names: tuple[str, ...]) -> bool:
     return site.id in names or site.name in names
 

@@ -1,6 +1,6 @@
 """The snapshot that placement decides on, and the plan it gives."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -203,12 +203,14 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Candidates best first, each made when it is looked at; ``could_ever_fit`` is false when no node, empty and open, would do."""
+    """Candidates best first, each made when it is looked at; ``could_ever_fit`` is false when no node, empty and open, would do.
+    ``round_trips_us``: by site id, the longest to the demand places that are asked for."""
 
     candidates: Sequence[Candidate]
     rejections: tuple[Rejection, ...]
     could_ever_fit: bool
     reason: Text
+    round_trips_us: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def chosen(self) -> Candidate | None:
@@ -221,7 +223,7 @@ class Plan:
                     "site_id": c.site_id, "site_name": c.site_name, "node_hostnames": list(c.hostnames), "rank": rank,
                     "score_parts": [p.as_dict() for p in c.parts], "hour_ucny": c.hour_ucny,
                     "rate_udu_per_hour": c.rate_udu_per_hour, "carbon_g_per_hour_milli": c.carbon_g_per_hour_milli,
-                    "alternative": c.alternative,
+                    "alternative": c.alternative, "round_trip_us": self.round_trips_us.get(c.site_id),
                 }
                 for rank, c in enumerate(self.candidates[:CANDIDATES_SHOWN], 1)
             ],

@@ -5,6 +5,7 @@ from typing import Any
 
 from zhisuan.base.money import decimal_text
 from zhisuan.console.format import yuan
+from zhisuan.console.pages.explained import runners_up_table, waiting_parts
 from zhisuan.console.parts import Column, card, chip, div, el, notice, table
 from zhisuan.console.reader import Reader
 from zhisuan.console.text_work import Work
@@ -21,6 +22,7 @@ def placement_card(reader: Reader, placement: Found | None, why: Found | None) -
         if why is not None and why["state"] == "pending":
             lines = [say.words(why["reason"]), *(say(Work.UNBLOCK, text=say.words(u)) for u in why["unblock"])]
             notice("wait", say(Work.WHY_WAITS), lines)
+            waiting_parts(reader, why)
         if placement is None:
             el("p", say(Work.PLACEMENT_NONE), "muted")
             return
@@ -31,6 +33,8 @@ def placement_card(reader: Reader, placement: Found | None, why: Found | None) -
             with el("details", "", "more"):
                 el("summary", say(Work.MORE_CANDIDATES, count=len(placement["candidates"]) - SHOWN))
                 candidates_table(reader, more)
+        if why is not None:
+            runners_up_table(reader, why["runners_up"])
         rejected_list(reader, placement["rejected"])
 
 

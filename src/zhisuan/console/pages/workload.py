@@ -97,8 +97,7 @@ class _Page:
         reader, found = self.reader, self.found
         api = reader.api
         tasks = []
-        if found["state"] == "pending":
-            tasks.append(("why", api.get(f"{self.path}/why")))
+        tasks.append(("why", api.get(f"{self.path}/why")))
         if reader.may("org:workload:read"):
             tasks.append(("artefacts", api.get(f"{self.path}/artefacts", limit=200)))
         self.charges = await _charges(api, found["leases"])
