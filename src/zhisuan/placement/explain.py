@@ -156,7 +156,8 @@ def _lifted(field: str, names: tuple[str, ...]) -> Callable[[Snapshot, Wish], Re
     def way(snapshot: Snapshot, wish: Wish) -> Relaxed | None:
         if not any(getattr(wish, name) for name in names):
             return None
-        fits = _count(snapshot, replace(wish, **dict.fromkeys(names, ())))
+        without: dict[str, Any] = dict.fromkeys(names, ())
+        fits = _count(snapshot, replace(wish, **without))
         return _told(field, fits, Text(f"without {field}", f"不设 {field}")) if fits else None
 
     return way

@@ -9,7 +9,7 @@ from api_routes import routes_of
 from api_world import Person
 
 OPERATOR_ONLY = re.compile(
-    r"/organisations/\{org_id\}|/providers/|/invoices/\{invoice_id\}/settlement|/sites/\{site_id\}/verify"
+    r"/organisations/\{org_id\}|/providers/|/invoices/\{invoice_id\}/settlement|/sites/\{site_id\}/verify|/places/\{place_id\}"
 )
 # What stands in each path parameter, by route where one name means different things.
 KINDS = {

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import fields, replace
+from typing import Any
 
 import placement_specification as specification
 from hypothesis import given
@@ -14,7 +15,7 @@ from zhisuan.placement.site_wishes import Wish
 from zhisuan.placement.types import Candidate, Need, Snapshot
 
 CEILINGS = ("price_max_ucny", "rate_max_udu", "carbon_max_mg", "carbon_card_max_mg")
-OF_SITES = {
+OF_SITES: dict[str, Any] = {
     "sites": (), "avoid_sites": (), "regions": (), "avoid_regions": (), "providers": (), "avoid_providers": (), "green_ppm_min": 0,
     "latency_us": (),
 }  # fmt: skip
@@ -56,11 +57,8 @@ def test_demanding_less_never_takes_a_place_away(snapshot: Snapshot, wish: Wish,
     """One demand is dropped; what was found is still found, what could ever fit still could."""
     of_sites, of_needs = [n for n in OF_SITES if getattr(wish, n)], [*CEILINGS, "device_memory_mib"]
     name = data.draw(st.sampled_from([*of_sites, *of_needs]))
-    if name in OF_SITES:
-        less = replace(wish, **{name: OF_SITES[name]})
-    else:
-        needs_left = tuple(replace(n, **{name: 0 if name == "device_memory_mib" else None}) for n in wish.needs)
-        less = replace(wish, needs=needs_left)
+    nothing: dict[str, Any] = {name: OF_SITES.get(name, 0 if name == "device_memory_mib" else None)}
+    less = replace(wish, **nothing) if name in OF_SITES else replace(wish, needs=tuple(replace(n, **nothing) for n in wish.needs))
     before, after = plan_wish(snapshot, wish), plan_wish(snapshot, less)
     assert len(after.candidates) >= len(before.candidates)
     assert after.could_ever_fit or not before.could_ever_fit
@@ -76,7 +74,8 @@ def test_a_higher_ceiling_lets_in_all_that_a_lower_one_did(snapshot: Snapshot, n
 @given(snapshot=snapshots(), need=needs)
 def test_ceilings_take_out_exactly_what_is_over_them(snapshot: Snapshot, need: Need) -> None:
     """Of work on one node: the candidates are those of the order without ceilings that are under them."""
-    free = replace(need, nodes=1, **dict.fromkeys(CEILINGS))
+    none: dict[str, Any] = dict.fromkeys(CEILINGS)
+    free = replace(need, nodes=1, **none)
     held = replace(need, nodes=1)
     under = [c for c in plan(snapshot, free).candidates if specification._over(c, held) is None]
     assert list(plan(snapshot, held).candidates) == under

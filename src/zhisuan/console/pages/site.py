@@ -6,7 +6,7 @@ from typing import Any
 from zhisuan.base.money import decimal_text
 from zhisuan.base.text import Text
 from zhisuan.console.client import Json
-from zhisuan.console.format import amount, count, du, memory, moment_zoned, share_ppm, tflops, tflops_of_milli
+from zhisuan.console.format import amount, count, du, memory, moment_zoned, percent, share_ppm, tflops, tflops_of_milli
 from zhisuan.console.pages.site_accounts import account_card
 from zhisuan.console.pages.site_links import links_card, places_card
 from zhisuan.console.pages.site_proof import access_card, earnings_card, evidence_card, flags_notice, use_card
@@ -33,6 +33,7 @@ from zhisuan.console.parts import (
 )
 from zhisuan.console.reader import Reader
 from zhisuan.console.show import attempt, titled
+from zhisuan.console.text_explained import Explained
 from zhisuan.console.text_supply import Supply
 from zhisuan.console.text_terms import Terms
 from zhisuan.console.wording import reach_chip, site_chip
