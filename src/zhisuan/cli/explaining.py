@@ -61,7 +61,7 @@ def draw_waiting(screen: Screen, found: "Why") -> None:
     if found.expected_start is not None:
         told = moment(found.expected_start)
         screen.line(
-            t(f"Expected to start by {told}, if nothing else that waits is faster.", f"预计最迟 {told} 开始（若无其他等待中的作业占先）。")
+            t(f"Expected to start by {told}, unless waiting work is faster.", f"预计最迟 {told} 开始（若无其他等待中的作业占先）。")
         )
     elif found.state == "pending" and found.binding is not None:
         screen.line(t("When it starts is not known: what is in its way has no end on record.", "开始时间未知：占用资源的作业没有确定的结束时间。"))

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from zhisuan.base.money import decimal_text
 from zhisuan.cli.errors import usage_error
-from zhisuan.cli.figures import NONE, milliseconds, time_of_day
+from zhisuan.cli.figures import milliseconds
 from zhisuan.cli.output import Screen, items, show
 from zhisuan.cli.params import JsonFlag
 from zhisuan.cli.session import connect
@@ -89,7 +89,7 @@ def draw_links(screen: Screen, found: "Sequence[PlaceLink]") -> None:
         screen.note(t("No round trip is on record.", "尚无往返时延记录。"))
         return
     screen.table(
-        "place site direction >round_trip >bound method source measured_at",
+        "place site direction >round_trip >bound method source",
         [
             (
                 link.place_name,
@@ -98,13 +98,12 @@ def draw_links(screen: Screen, found: "Sequence[PlaceLink]") -> None:
                 milliseconds(link.round_trip_us),
                 milliseconds(link.bound_us),
                 t(link.method, METHODS.get(link.method, link.method)),
-                link.source or NONE,
-                time_of_day(link.at),
+                link.source,
             )
             for link in found
         ],
     )
     for link in found:
         if link.refused:
-            told = t("not used: light in fibre would be slower, or the site has no coordinates", "未采用：快于光纤中的光，或站点未填坐标")
+            told = t("not used: faster than fibre, or no coordinates", "未采用：快于光纤中的光，或站点未填坐标")
             screen.line(f"! {link.place_name} – {link.site_name}: {told}", "yellow")

@@ -5,7 +5,9 @@ from zhisuan.base.text import Text
 from zhisuan.placement.types import Need, Rejection
 
 RAISE_PRICE = Text("raise zhisuan.price_max", "提高 zhisuan.price_max")
-RAISE_CARBON = Text("raise zhisuan.carbon_max or zhisuan.carbon_per_card_max", "提高 zhisuan.carbon_max 或 zhisuan.carbon_per_card_max")
+RAISE_CARBON = Text(
+    "raise zhisuan.carbon_max or zhisuan.carbon_per_card_max", "提高 zhisuan.carbon_max 或 zhisuan.carbon_per_card_max"
+)
 
 
 def yuan(ucny: int) -> str:
@@ -29,22 +31,18 @@ def _price_most(need: Need) -> Text:
 
 def rejection(name: str, count: int, need: Need, *, permanent: bool) -> Rejection:
     """What ``count`` nodes fail of ``need``, and what would let them back in."""
+    text, unblock = (_of_size(need) | _of_now(need) | _of_ceilings(need))[name]
+    return Rejection(name, count, permanent, text, unblock)
+
+
+Words = dict[str, tuple[Text, Text]]
+
+
+def _of_size(need: Need) -> Words:
+    """What a node could not give even empty."""
     cards = ", ".join(f"{n}:{c}" for n, c in need.accelerators)
     cores, gib = f"{need.cpus_milli / 1000:g}", f"{need.memory_mib / 1024:g}"
-    most, carbon = _price_most(need), grams(need.carbon_most_mg or 0)
-    text, unblock = {
-        "site_open": (
-            Text("their site is not open for work", "所在站点未开放"),
-            Text("the operator opens the site", "由运营方开放站点"),
-        ),
-        "offered": (
-            Text("their provider does not offer them now", "提供方当前未开放这些设备"),
-            Text("their next offer window opens", "等待下一个开放时段"),
-        ),
-        "node_present": (
-            Text("the node was not in its site's last report", "节点未出现在站点最近一次上报中"),
-            Text("the provider brings the node back", "由提供方恢复节点"),
-        ),
+    return {
         "accelerator_class": (
             Text(f"they have no {cards}", f"没有 {cards}"),
             Text(
@@ -53,24 +51,11 @@ def rejection(name: str, count: int, need: Need, *, permanent: bool) -> Rejectio
             ),
         ),
         "device_memory": (
-            Text(f"their cards have less than {need.device_memory_mib / 1024:g} GiB of memory each", f"每卡显存少于 {need.device_memory_mib / 1024:g} GiB"),
+            Text(
+                f"their cards have less than {need.device_memory_mib / 1024:g} GiB of memory each",
+                f"每卡显存少于 {need.device_memory_mib / 1024:g} GiB",
+            ),
             Text("ask for less device memory (zhisuan.device_memory)", "减小每卡显存要求（zhisuan.device_memory）"),
-        ),
-        "price_least": (
-            Text(f"they come to more than {most.en} an hour even at their cheapest", f"最低价格也高于每小时 {most.zh}"),
-            RAISE_PRICE,
-        ),
-        "price_max": (
-            Text(f"what is free there comes to more than {most.en} an hour", f"当前空闲设备的价格高于每小时 {most.zh}"),
-            RAISE_PRICE,
-        ),
-        "carbon_least": (
-            Text(f"they come to more than {carbon} an hour even at their lowest", f"最低碳排放也高于每小时 {carbon}"),
-            RAISE_CARBON,
-        ),
-        "carbon_max": (
-            Text(f"what is free there comes to more than {carbon} an hour", f"当前空闲设备的碳排放高于每小时 {carbon}"),
-            RAISE_CARBON,
         ),
         "rated": (
             Text(f"their {cards} has no published rate yet", f"{cards} 尚无公布的 度 费率"),
@@ -87,6 +72,33 @@ def rejection(name: str, count: int, need: Need, *, permanent: bool) -> Rejectio
         "memory_capacity": (
             Text(f"they have less than {gib} GiB of memory", f"内存少于 {gib} GiB"),
             Text("ask for less memory", "减少内存"),
+        ),
+        "gang_capacity": (
+            Text(
+                f"their site cannot give {need.nodes} such nodes to one workload",
+                f"所在站点无法为一个作业提供 {need.nodes} 个这样的节点",
+            ),
+            Text("ask for fewer nodes", "减少节点数"),
+        ),
+    }
+
+
+def _of_now(need: Need) -> Words:
+    """What may change by itself."""
+    cards = ", ".join(f"{n}:{c}" for n, c in need.accelerators)
+    cores, gib = f"{need.cpus_milli / 1000:g}", f"{need.memory_mib / 1024:g}"
+    return {
+        "site_open": (
+            Text("their site is not open for work", "所在站点未开放"),
+            Text("the operator opens the site", "由运营方开放站点"),
+        ),
+        "offered": (
+            Text("their provider does not offer them now", "提供方当前未开放这些设备"),
+            Text("their next offer window opens", "等待下一个开放时段"),
+        ),
+        "node_present": (
+            Text("the node was not in its site's last report", "节点未出现在站点最近一次上报中"),
+            Text("the provider brings the node back", "由提供方恢复节点"),
         ),
         "isolation": (
             Text("they cannot isolate tenants' work", "无法隔离租户作业"),
@@ -118,13 +130,33 @@ def rejection(name: str, count: int, need: Need, *, permanent: bool) -> Rejectio
             Text(f"fewer free cards than {cards} now", f"当前空闲卡不足 {cards}"),
             Text("other work there ends", "等待其他作业结束"),
         ),
-        "gang_capacity": (
-            Text(f"their site cannot give {need.nodes} such nodes to one workload", f"所在站点无法为一个作业提供 {need.nodes} 个这样的节点"),
-            Text("ask for fewer nodes", "减少节点数"),
-        ),
         "gang_free": (
-            Text(f"their site has fewer than {need.nodes} such nodes free now", f"所在站点当前空闲的此类节点不足 {need.nodes} 个"),
+            Text(
+                f"their site has fewer than {need.nodes} such nodes free now",
+                f"所在站点当前空闲的此类节点不足 {need.nodes} 个",
+            ),
             Text("other work there ends", "等待其他作业结束"),
         ),
-    }[name]
-    return Rejection(name, count, permanent, text, unblock)
+    }
+
+
+def _of_ceilings(need: Need) -> Words:
+    most, carbon = _price_most(need), grams(need.carbon_most_mg or 0)
+    return {
+        "price_least": (
+            Text(f"they come to more than {most.en} an hour even at their cheapest", f"最低价格也高于每小时 {most.zh}"),
+            RAISE_PRICE,
+        ),
+        "price_max": (
+            Text(f"what is free there comes to more than {most.en} an hour", f"当前空闲设备的价格高于每小时 {most.zh}"),
+            RAISE_PRICE,
+        ),
+        "carbon_least": (
+            Text(f"they come to more than {carbon} an hour even at their lowest", f"最低碳排放也高于每小时 {carbon}"),
+            RAISE_CARBON,
+        ),
+        "carbon_max": (
+            Text(f"what is free there comes to more than {carbon} an hour", f"当前空闲设备的碳排放高于每小时 {carbon}"),
+            RAISE_CARBON,
+        ),
+    }
