@@ -7,7 +7,7 @@ from typing import Any
 import placement_specification as specification
 from hypothesis import given
 from hypothesis import strategies as st
-from test_placement_specification import needs, snapshots, wishes
+from test_placement_specification import needs, same_plan, snapshots, wishes
 
 from zhisuan.placement.alternatives import plan_wish
 from zhisuan.placement.rules import plan
@@ -79,6 +79,26 @@ def test_ceilings_take_out_exactly_what_is_over_them(snapshot: Snapshot, need: N
     held = replace(need, nodes=1)
     under = [c for c in plan(snapshot, free).candidates if specification._over(c, held) is None]
     assert list(plan(snapshot, held).candidates) == under
+
+
+@given(snapshot=snapshots(), cards=st.sampled_from(((), (("A100", 1),), (("h20", 2),))), nodes=st.sampled_from((1, 1, 2)))
+def test_a_ceiling_at_the_very_figure_of_a_place_keeps_it_and_one_below_does_not(
+    snapshot: Snapshot, cards: tuple[tuple[str, int], ...], nodes: int
+) -> None:
+    """As the plain rules have it also there, and in what could ever fit."""
+    need = Need(1000, 1, cards, nodes)
+    found = specification.plan(snapshot, need).candidates
+    for one in {place_of(c): c for c in (*found[:1], *found[-1:])}.values():
+        figures: dict[str, int] = {
+            "price_max_ucny": one.hour_ucny, "rate_max_udu": one.rate_udu_per_hour, "carbon_max_mg": one.carbon_g_per_hour_milli,
+        }  # fmt: skip
+        for name, most in figures.items():
+            at: dict[str, Any] = {name: most}
+            below: dict[str, Any] = {name: most - 1}
+            same_plan(snapshot, replace(need, **at))
+            same_plan(snapshot, replace(need, **below))
+            assert place_of(one) in {place_of(c) for c in plan(snapshot, replace(need, **at)).candidates}
+            assert place_of(one) not in {place_of(c) for c in plan(snapshot, replace(need, **below)).candidates}
 
 
 def test_every_demand_of_a_wish_is_held_against_the_plain_rules() -> None:

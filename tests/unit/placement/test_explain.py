@@ -93,6 +93,13 @@ def test_the_best_of_each_site_is_the_first_of_all_its_candidates(city: Snapshot
     assert best_of_sites(plan_wish(city, wish)) == list(firsts.values())
 
 
+def test_a_place_is_free_when_the_last_that_is_needed_has_ended() -> None:
+    full = snapshot(site("s", used=8))
+    ends = [(5, Holding("b", "s", (("sc", 4000),), 0, 0)), (3, Holding("a", "s", (("sc", 3000),), 0, 0))]
+    starts = [starts_at(full, Wish((Need(cores * 1000, 1, ()),)), ends) for cores in (1, 3, 4, 7, 8)]
+    assert starts == [3, 3, 5, 5, None], "the last core belongs to work without an end"
+
+
 @given(city=snapshots(), wish=wishes, data=st.data())
 def test_no_start_is_earlier_than_a_place_and_none_is_missed(city: Snapshot, wish: Wish, data: st.DataObject) -> None:
     held = []
