@@ -7,12 +7,12 @@ from typing import Any
 import placement_specification as specification
 from hypothesis import given
 from hypothesis import strategies as st
-from test_placement_specification import needs, same_plan, snapshots, wishes
+from test_placement_specification import CLASSES, needs, same_plan, snapshots, wishes
 
 from zhisuan.placement.alternatives import plan_wish
 from zhisuan.placement.rules import plan
 from zhisuan.placement.site_wishes import Wish
-from zhisuan.placement.types import Candidate, Need, Snapshot
+from zhisuan.placement.types import Candidate, DeviceState, Need, NodeState, SiteState, Snapshot
 
 CEILINGS = ("price_max_ucny", "rate_max_udu", "carbon_max_mg", "carbon_card_max_mg")
 OF_SITES: dict[str, Any] = {
@@ -99,6 +99,26 @@ def test_a_ceiling_at_the_very_figure_of_a_place_keeps_it_and_one_below_does_not
             same_plan(snapshot, replace(need, **below))
             assert place_of(one) in {place_of(c) for c in plan(snapshot, replace(need, **at)).candidates}
             assert place_of(one) not in {place_of(c) for c in plan(snapshot, replace(need, **below)).candidates}
+
+
+def test_several_nodes_that_together_never_come_under_a_ceiling_could_never_fit() -> None:
+    nodes = tuple(
+        NodeState(f"n{n}", f"h{n}", True, (
+            DeviceState(f"{n}c", "cpu", "cpu", "cpu-core", 8000, 0, True), DeviceState(f"{n}m", "memory", "memory", None, 4096, 0, True),
+            DeviceState(f"{n}g", "gpu0", "accelerator", "h20", 1000, 0, True),
+        ))
+        for n in range(2)
+    )  # fmt: skip
+    site = SiteState("s", "s", "p", "open", True, True, "CN-AH", 1000, 600_000, nodes, 2)
+    city, pair = Snapshot((site,), CLASSES, 400_000_000, True), Need(1000, 1, (("H20", 1),), 2)
+    ever = {
+        name: [plan(city, replace(pair, **{name: most})).could_ever_fit for most in figures]  # type: ignore[arg-type]
+        for name, figures in {
+            "price_max_ucny": (3_999_999, 4_000_000), "rate_max_udu": (999_999, 1_000_000), "carbon_max_mg": (365_999, 366_000),
+            "carbon_card_max_mg": (182_999, 183_000),
+        }.items()
+    }  # fmt: skip
+    assert ever == dict.fromkeys(CEILINGS, [False, True])
 
 
 def test_every_demand_of_a_wish_is_held_against_the_plain_rules() -> None:
