@@ -118,7 +118,7 @@ def test_several_nodes_that_together_never_come_under_a_ceiling_could_never_fit(
             "carbon_card_max_mg": (182_999, 183_000),
         }.items()
     }  # fmt: skip
-    assert ever == dict.fromkeys(CEILINGS, [False, True])
+    assert ever == {name: [False, True] for name in CEILINGS}
 
 
 def test_every_demand_of_a_wish_is_held_against_the_plain_rules() -> None:
