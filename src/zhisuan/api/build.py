@@ -13,6 +13,7 @@ from zhisuan.api.routes import (
     engine_accounts,
     models,
     overview,
+    quotas,
     sites,
     templates,
     trace,
@@ -29,7 +30,7 @@ from zhisuan.wire import PREFIX
 
 ROUTERS = (
     workloads, account, sites, engine_accounts, catalog, wallet, workload_pauses, workspaces, templates, models, billing, trace,
-    overview, uploads, volumes,
+    overview, uploads, volumes, quotas,
 )  # fmt: skip
 """Routes are tried in this order, so those that are called most come first."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from zhisuan.api import pinning, spot
+from zhisuan.api import pinning, queueing, spot
 from zhisuan.api.pricing import dearest_shape, shape_of
 from zhisuan.base.db import Tx
 from zhisuan.base.errors import CannotFit, FieldProblem, InvalidInput, ZhisuanError
@@ -24,6 +24,8 @@ from zhisuan.execution.snapshot import class_facts
 from zhisuan.ledger import service as ledger
 from zhisuan.ledger.service import Funds
 from zhisuan.placement.alternatives import Wish, plan_wish, unknown_sites
+from zhisuan.placement.queueing.quotas import Accounts
+from zhisuan.placement.queueing.types import Order, amounts_taken
 from zhisuan.placement.rules import class_ids_named
 from zhisuan.placement.types import Candidate, ClassFacts, Need, Plan, Snapshot
 from zhisuan.workload import service as workloads
@@ -193,6 +195,8 @@ class Crowded(Exception):
 def launch(tx: Tx, asked: Asked, ttl: timedelta) -> Launched:
     """Price, check the purse, record and place a workload; all of it or nothing."""
     checked = _check(tx, asked, ttl, _Looked())
+    if isinstance(checked, _Checked):
+        checked = _in_quota(queueing.limits_of(tx, [asked.org_id]), checked)
     if isinstance(checked, ZhisuanError):
         raise checked
     return _settle(tx, checked, take(tx, checked.plan))
@@ -203,9 +207,29 @@ def launch_all(tx: Tx, asked: Sequence[Asked], ttl: timedelta) -> list[Launched 
     for another transaction."""
     looked = _Looked()
     checked = [_check(replace(tx, actor=one.by), one, ttl, looked) for one in asked]
+    accounts = queueing.limits_of(tx, [c.asked.org_id for c in checked if isinstance(c, _Checked)])
     held = hold_sites(tx, [c.plan for c in checked if isinstance(c, _Checked)])
-    taken = [take_unhindered(tx, c.plan, held) if isinstance(c, _Checked) else None for c in checked]
-    return [_settle_unhindered(tx, c, t) if isinstance(c, _Checked) else c for c, t in zip(checked, taken, strict=True)]
+    taken = [_take_unhindered(tx, c, held, accounts) if isinstance(c, _Checked) else (c, None) for c in checked]
+    return [_settle_unhindered(tx, c, t) if isinstance(c, _Checked) else c for c, t in taken]
+
+
+def _in_quota(accounts: Accounts, checked: "_Checked") -> "_Checked | ZhisuanError":
+    asked, wish = checked.asked, wish_of(checked.asked.spec)
+    error = queueing.above_quota(accounts, asked.org_id, asked.project_id, wish)
+    return error or replace(checked, plan=queueing.in_quota(accounts, asked.org_id, asked.project_id, wish, checked.plan))
+
+
+def _take_unhindered(
+    tx: Tx, checked: "_Checked", held: frozenset[str], accounts: Accounts
+) -> "tuple[_Checked | ZhisuanError, Candidate | None]":
+    """What is taken counts for those of the same transaction that come after."""
+    allowed = _in_quota(accounts, checked)
+    if isinstance(allowed, ZhisuanError):
+        return allowed, None
+    taken = take_unhindered(tx, allowed.plan, held)
+    if taken is not None:
+        accounts.take(checked.asked.org_id, checked.asked.project_id, amounts_taken(taken))
+    return allowed, taken
 
 
 class _Looked:
@@ -216,6 +240,7 @@ class _Looked:
         self._snapshots: dict[bool, Snapshot] = {}
         self._plans: dict[tuple[bool, Wish], Plan] = {}
         self._funds: dict[str, Funds] = {}
+        self._lines: list[queueing.Known | None] = []
 
     def market(self, tx: Tx) -> Market:
         self._market = self._market or market_of(tx)
@@ -230,6 +255,11 @@ class _Looked:
         if (spot, wish) not in self._plans:
             self._plans[spot, wish] = checked_plan(snapshot, wish)
         return self._plans[spot, wish]
+
+    def line(self, tx: Tx, ttl: timedelta) -> queueing.Known | None:
+        if not self._lines:
+            self._lines.append(line_of(tx, ttl))
+        return self._lines[0]
 
     def funds(self, tx: Tx, org_id: str) -> Funds:
         if org_id not in self._funds:
@@ -254,7 +284,14 @@ def _checked(tx: Tx, asked: Asked, ttl: timedelta, looked: _Looked) -> _Checked:
     shape = dearest_shape(made, wish, market.book, market.classes)
     quote = catalog.quote_of(tx, asked.org_id, shape, spot=spot_work, at=(market.version, market.book))
     ledger.require_funds(looked.funds(tx, asked.org_id), quote.rate_udu_per_hour, quote.price_e8_per_du, FUNDED_SECONDS)
-    return _Checked(asked, _allowed(tx, snapshot, made, spec), quote, pinned)
+    order = Order(
+        "", asked.org_id, asked.project_id, spec.priority, int(tx.now.timestamp()), spot_work, wish, spec.max_seconds
+    )
+    allowed = _allowed(tx, ttl, snapshot, made, spec)
+    known = looked.line(tx, ttl)
+    if known is not None:
+        allowed = queueing.in_line(tx.memory.of(queueing.Queue), known, snapshot, allowed, order)
+    return _Checked(asked, allowed, quote, pinned)
 
 
 def _settle_unhindered(tx: Tx, checked: _Checked, taken: Candidate | None) -> Launched | Crowded:
@@ -290,48 +327,37 @@ def _check_stop_time(tx: Tx, spec: WorkloadSpec) -> None:
         )
 
 
-def _allowed(tx: Tx, snapshot: Snapshot, made: Plan, spec: WorkloadSpec) -> Plan:
-    return spot.hold_back(tx, snapshot, made, wish_of_workload) if spec.survival.spot else made
+def _allowed(tx: Tx, ttl: timedelta, snapshot: Snapshot, made: Plan, spec: WorkloadSpec) -> Plan:
+    def wishes() -> set[Wish]:
+        known = line_of(tx, ttl)
+        if known is None:
+            return set()
+        in_vain = {s.place.order.id for s in known.line.standings if s.state == "quota"}
+        return {o.wish for o in known.waiting.values() if not o.spot and o.id not in in_vain}
+
+    return spot.hold_back(tx, snapshot, made, wishes) if spec.survival.spot else made
 
 
-def wish_of_workload(workload: Workload) -> Wish:
-    return wish_of(WorkloadSpec.from_dict(workload.spec))
+def _snapshots(tx: Tx, ttl: timedelta) -> queueing.Snapshots:
+    return lambda on_spot: snapshot_of(tx, market_of(tx), ttl, spot=on_spot)
 
 
-class Waiting:
-    """What waiting workloads wish for, by id, and whether it is spot, as far as a process has read it: a specification never
-    changes."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, tuple[bool, Wish]] = {}
-
-    def now(self, tx: Tx) -> dict[str, Wish]:
-        """Of all that wait: those on demand before spot, each oldest first."""
-        pending = select(Workload.id).where(Workload.state == "pending")
-        ids = tx.session.scalars(pending.order_by(Workload.id)).all()
-        known = self._known
-        new = [ident for ident in ids if ident not in known]
-        rows = tx.session.execute(select(Workload.id, Workload.spec).where(Workload.id.in_(new))).all() if new else []
-        specs = {ident: WorkloadSpec.from_dict(spec) for ident, spec in rows}
-        read = {ident: (spec.survival.spot, wish_of(spec)) for ident, spec in specs.items()}
-        self._known = {ident: known.get(ident) or read[ident] for ident in ids}
-        ordered = sorted(self._known.items(), key=lambda one: (one[1][0], one[0]))
-        return {ident: wish for ident, (_, wish) in ordered}
+def line_of(tx: Tx, ttl: timedelta, *, anew: bool = False) -> queueing.Known | None:
+    """The line of what waits; None where nothing does."""
+    return tx.memory.of(queueing.Queue).look(tx, wish_of, _snapshots(tx, ttl), anew=anew)
 
 
 def placeable(tx: Tx, ttl: timedelta) -> dict[str, Wish]:
-    """Waiting workloads that would find a place now with what they wish for, those on demand before spot, oldest first: one snapshot
-    for all, each wish is planned once, nothing is locked or taken."""
-    waiting = tx.memory.of(Waiting).now(tx)
-    if not waiting:
+    """Waiting workloads that would find a place now with what they wish for, in the order in which they are asked: one snapshot for all,
+    each wish is planned once, nothing is locked or taken."""
+    known = line_of(tx, ttl, anew=True)
+    if known is None:
         return {}
-    snapshot = snapshot_of(tx, market_of(tx), ttl)
-    fits = {wish: plan_wish(snapshot, wish).chosen is not None for wish in dict.fromkeys(waiting.values())}
-    return {workload_id: wish for workload_id, wish in waiting.items() if fits[wish]}
+    return {s.place.order.id: s.place.order.wish for s in known.line.standings if s.state == "starts"}
 
 
 def place_waiting(tx: Tx, workload_id: str, ttl: timedelta) -> bool | None:
-    """Place one workload if it still waits and nobody else is at it (else None); False when there is no place for it."""
+    """Place one workload if it still waits, nobody else is at it and its quotas have room (else None); False when there is no place for it."""
     workload = tx.session.scalar(
         select(Workload)
         .where(Workload.id == workload_id, Workload.state == "pending")
@@ -340,22 +366,48 @@ def place_waiting(tx: Tx, workload_id: str, ttl: timedelta) -> bool | None:
     if workload is None:
         return None
     spec = WorkloadSpec.from_dict(workload.spec)
+    accounts = queueing.limits_of(tx, [workload.org_id])
     snapshot = snapshot_of(tx, market_of(tx), ttl, spot=spec.survival.spot)
-    made = _allowed(tx, snapshot, plan_wish(snapshot, wish_of(spec)), spec)
+    wish = wish_of(spec)
+    made = _in_line(tx, ttl, snapshot, _allowed(tx, ttl, snapshot, plan_wish(snapshot, wish), spec), _order_of(workload, spec))
     if made.chosen is None:
         return False
+    made = queueing.in_quota(accounts, workload.org_id, workload.project_id, wish, made)
+    if made.chosen is None:
+        return None
     quoted = catalog.get_quote(tx.session, workload.quote_id)
     return _at_its_price(tx, workload, place(tx, workload, made), quoted).lease is not None
 
 
-def in_need_of_room(tx: Tx, ttl: timedelta) -> list[str]:
-    """Waiting workloads on demand for which spot work could make way; see ``spot``."""
-    return spot.in_need_of_room(tx, lambda: snapshot_of(tx, market_of(tx), ttl), wish_of_workload)
+def _order_of(workload: Workload, spec: WorkloadSpec) -> Order:
+    since = int(workload.created_at.timestamp())
+    return Order(
+        workload.id, workload.org_id, workload.project_id, spec.priority, since, spec.survival.spot, wish_of(spec), spec.max_seconds
+    )
 
 
-def make_room(tx: Tx, workload_id: str, ttl: timedelta) -> bool:
+def _in_line(tx: Tx, ttl: timedelta, snapshot: Snapshot, made: Plan, order: Order) -> Plan:
+    known = line_of(tx, ttl) if made.candidates else None
+    return made if known is None else queueing.in_line(tx.memory.of(queueing.Queue), known, snapshot, made, order)
+
+
+def in_need_of_room(tx: Tx, ttl: timedelta, least: timedelta) -> list[str]:
+    """Waiting workloads on demand for which spot work could make way, first in the line first; see ``spot``."""
+    known = line_of(tx, ttl)
+    if known is None:
+        return []
+    orders = [s.place.order for s in known.line.standings if s.state != "starts" and not s.place.order.spot]
+    present = [order for order in orders if order.id in known.waiting]
+    return spot.in_need_of_room(tx, lambda: snapshot_of(tx, market_of(tx), ttl), present, least)
+
+
+def make_room(tx: Tx, workload_id: str, ttl: timedelta, least: timedelta) -> bool:
     """Let spot work make way for one that waits on demand; see ``spot``."""
-    return spot.make_room(tx, workload_id, snapshot_of(tx, market_of(tx), ttl), wish_of_workload)
+
+    def order_of(workload: Workload) -> Order:
+        return _order_of(workload, WorkloadSpec.from_dict(workload.spec))
+
+    return spot.make_room(tx, workload_id, snapshot_of(tx, market_of(tx), ttl), order_of, least)
 
 
 def unfunded(tx: Tx) -> list[str]:

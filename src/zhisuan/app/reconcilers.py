@@ -4,6 +4,7 @@ replica may run at any time.
 | step | does |
 | --- | --- |
 | place | gives waiting workloads a place |
+| used | notes what closed leases held, for fair shares |
 | room | lets spot work make way for waiting work on demand |
 | stop_at | pauses work whose time to stop has come |
 | rate | turns metered windows and tokens into charges |
@@ -40,7 +41,7 @@ from zhisuan.app.recalls import conditions, recalls
 from zhisuan.app.standby import leave_draining
 from zhisuan.base.clock import SystemClock
 from zhisuan.base.db import Tx
-from zhisuan.execution import expiry, pausing
+from zhisuan.execution import expiry, pausing, sharing
 from zhisuan.execution.tables import Lease
 from zhisuan.ledger import service as ledger
 from zhisuan.ledger.tables import Charge
@@ -73,18 +74,26 @@ def place(here: Platform) -> bool:
         if wish not in full:
             with here.database.begin("placement") as tx:
                 placed = launching.place_waiting(tx, workload_id, here.site_ttl)
-            # What did not fit does not fit the thousands behind it that need the same.
+            # What did not fit does not fit the thousands behind it that need the same. What its quota kept is another matter.
             if placed is False:
                 full.add(wish)
     return False
 
 
+def note_used(here: Platform) -> bool:
+    with here.database.begin("sharing") as tx:
+        more = sharing.note_used(tx)
+        if not more:
+            sharing.forget_used(tx)
+    return more
+
+
 def make_room(here: Platform) -> bool:
     with here.database.begin("placement") as tx:
-        found = launching.in_need_of_room(tx, here.site_ttl)
+        found = launching.in_need_of_room(tx, here.site_ttl, here.spot_least)
     for workload_id in found:
         with here.database.begin("placement") as tx:
-            launching.make_room(tx, workload_id, here.site_ttl)
+            launching.make_room(tx, workload_id, here.site_ttl, here.spot_least)
     return False
 
 
@@ -202,6 +211,7 @@ def _clock_off(tx: Tx) -> timedelta:
 
 STEPS = (
     Step("place", 1.0, place),
+    Step("used", 10.0, note_used),
     Step("room", 1.0, make_room),
     Step("stop_at", 1.0, stop_on_time),
     Step("rate", 1.0, rate),

@@ -126,6 +126,16 @@ ORG = Group(
     default="list",
 )  # fmt: skip
 
+QUOTA = Group(
+    "quota",
+    Help("Quotas: what is guaranteed, at most, held and borrowed.", "配额：保障、上限、占用与借用。"),
+    (
+        Command("show", CLI + "quotas:show_quota", Help("Show the organisation and its projects; the operator sees all.", "查看组织及其项目的配额；运营方可见全部。")),
+        Command("set", CLI + "quotas:set_quota", Help("Set the quota of a project, or of an organisation (operator).", "设置项目的配额，或组织的配额（运营方）。")),
+    ),
+    default="show",
+)  # fmt: skip
+
 PRICES = Group(
     "prices",
     Help("Price books (operator).", "价目表（运营方）。"),
@@ -184,6 +194,7 @@ ROOT = (
             Command("logs", CLI + "jobs:logs", Help("Show what a job wrote; -f goes on following.", "查看输出；-f 持续跟踪。")),
             Command("cancel", CLI + "jobs:cancel", Help("End a job or service.", "取消作业或服务。")),
             Command("why", CLI + "jobs:why", Help("Why a job is where it is, or waits, and what would help.", "解释放置或等待的原因及解决办法。")),
+            QUOTA,
         ),
     ),
     Section(

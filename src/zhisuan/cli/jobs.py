@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING, Annotated, cast
 
 from zhisuan.cli.figures import NONE, count, milli, moment, percent, time_of_day
 from zhisuan.cli.follow import follow
+from zhisuan.cli.in_line import draw_in_line
 from zhisuan.cli.output import Screen, items, print_json, show, style_of
 from zhisuan.cli.params import JsonFlag, Limit, WorkloadId
 from zhisuan.cli.placing import draw_placement, price_line
@@ -263,6 +264,8 @@ def _draw_why(screen: Screen, workload_id: str, found: "Why") -> None:
     screen.line(say(found.reason))
     for step in found.unblock:
         screen.line(t(f"What would help: {say(step)}", f"解决办法：{say(step)}"))
+    if found.queue:
+        draw_in_line(screen, found.queue)
     if found.placement:
         screen.line()
         draw_placement(screen, found.placement)

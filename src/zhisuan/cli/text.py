@@ -158,6 +158,14 @@ WORDS: dict[str, Text] = {
     "engine": Text("ENGINE", "引擎"),
     "difference": Text("DIFFERENCE", "差异"),
     "source": Text("SOURCE", "来源"),
+    "of": Text("OF", "资源"),
+    "guaranteed": Text("GUARANTEED", "保障"),
+    "most": Text("MOST", "上限"),
+    "holds": Text("HOLDS", "占用"),
+    "borrowed": Text("BORROWED", "借用"),
+    "room": Text("LEFT", "剩余"),
+    "weight": Text("WEIGHT", "权重"),
+    "fair_share": Text("SHARE", "份额"),
 }
 
 STATES: dict[str, Text] = {

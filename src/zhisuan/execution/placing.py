@@ -9,6 +9,7 @@ from sqlalchemy import select, text
 from zhisuan.base.db import Tx
 from zhisuan.execution.checkpoints import current
 from zhisuan.execution.tables import Allocation, Checkpoint, Lease, PlacementRecord
+from zhisuan.placement.queueing.types import amounts_taken
 from zhisuan.placement.types import Candidate, Plan
 from zhisuan.supply.tables import Site
 from zhisuan.workload import service as workloads
@@ -129,8 +130,10 @@ def _take_devices(tx: Tx, candidate: Candidate, wait: bool) -> bool:
 def _make_lease(tx: Tx, workload: Workload, record: PlacementRecord, candidate: Candidate) -> Lease:
     generation = workload.attempts + 1
     spec = WorkloadSpec.from_dict(workload.spec)
+    taken = amounts_taken(candidate)
     lease = Lease(
-        id=tx.ids.new("lea"), workload_id=workload.id, generation=generation, org_id=workload.org_id,
+        id=tx.ids.new("lea"), workload_id=workload.id, generation=generation, org_id=workload.org_id, project_id=workload.project_id,
+        cards_milli=taken.cards_milli, cores_milli=taken.cores_milli, used_noted=False,
         site_id=candidate.site_id, provider_id=candidate.provider_id, node_ids=[n.node_id for n in candidate.nodes], placement_id=record.id,
         quote_id=workload.quote_id, state="offered", desired="run", offer={},
         term_seconds=spec.lease_seconds, taken_back=None, spot=spec.survival.spot, preempted_for=None,

@@ -109,6 +109,8 @@ CALLS: dict[str, Callable[[Client], Any]] = {
     "POST /volumes/x/delete": lambda c: c.delete_volume("x", "r"),
     "GET /data-use": lambda c: c.data_use(),
     "PUT /organisations/x/data-quota": lambda c: c.set_data_quota("x", 1),
+    "GET /quotas": lambda c: c.quotas("o", cursor="c"),
+    "PUT /quotas/x": lambda c: c.set_quota("x", guaranteed_cards_milli=1, limit_cards_milli=1, limit_cores_milli=1, parent="p"),
 }
 # Bodies and streams have tests of their own.
 ELSEWHERE = {
@@ -239,8 +241,8 @@ def test_the_surface_is_what_is_pinned_here() -> None:
         "invoice", "invoices", "issue_invoices", "join_tokens", "keys", "launch", "log_parts", "logs", "me",
         "members", "missing_content", "model", "models", "new_join_token", "offer_again", "open_site", "orders",
         "organisations", "overview", "pause", "pay_provider", "platform", "price_books", "price_site", "projects",
-        "publish_price_book", "put_volume", "quote", "register_model", "restart", "resume", "revoke_join_token",
-        "revoke_key", "revoke_site", "send_file", "set_data_quota", "set_site_claims", "set_site_conditions",
+        "publish_price_book", "put_volume", "quotas", "quote", "register_model", "restart", "resume", "revoke_join_token",
+        "revoke_key", "revoke_site", "send_file", "set_data_quota", "set_quota", "set_site_claims", "set_site_conditions",
         "set_site_windows", "settle_invoice", "settlements", "sign_in", "sign_out", "sign_up", "site",
         "site_conditions", "site_earnings", "site_evidence", "site_links", "site_reconciliation", "sites",
         "stop_deployment", "submit", "take_back", "tasks", "templates", "top_up", "trace", "upload", "upload_file",

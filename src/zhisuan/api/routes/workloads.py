@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import Field
 from sqlalchemy import select
 
+from zhisuan.api import expecting
 from zhisuan.api.auth import Allow, Caller
 from zhisuan.api.calls import IdempotencyKey, change, keyed
 from zhisuan.api.launching import checked_plan, market_of, snapshot_of, wish_of
@@ -19,6 +20,7 @@ from zhisuan.api.ordering import Ordered, desk_of
 from zhisuan.api.paging import Cursor, Limit, paged
 from zhisuan.api.platform import Platform, platform_of
 from zhisuan.api.pricing import dearest_shape, shape_for
+from zhisuan.api.queue_schemas import WhyInLine
 from zhisuan.api.ranges import stored_file
 from zhisuan.api.receiving import received
 from zhisuan.api.schemas import (
@@ -28,7 +30,6 @@ from zhisuan.api.schemas import (
     LogText,
     PageOf,
     QuoteView,
-    Why,
     Words,
     WorkloadLaunched,
     WorkloadView,
@@ -175,21 +176,26 @@ def cancel(
 
 
 @router.get("/workloads/{workload_id}/why")
-def why(request: Request, workload_id: str, caller: Reader) -> Why:
+def why(request: Request, workload_id: str, caller: Reader) -> WhyInLine:
     """Why a workload waits and what would unblock it; for one that was placed, what was compared."""
     here = platform_of(request)
     with here.database.begin() as tx:
         found = workloads.visible(tx, workload_id, caller.org_scope)
         record = placement_view(last_placement(tx, found.id))
         if found.state != "pending":
-            reason = record.reason if record else Words(en="It was never placed.", zh="从未被放置。")
-            return Why(state=found.state, reason=reason, placement=record, unblock=[])
+            before = record.reason if record else Words(en="It was never placed.", zh="从未被放置。")
+            return WhyInLine(state=found.state, reason=before, placement=record, unblock=[], queue=None)
         market = market_of(tx)
         now = plan_wish(snapshot_of(tx, market, here.site_ttl), wish_of(WorkloadSpec.from_dict(found.spec)))
         unblock = list(dict.fromkeys((r.unblock.en, r.unblock.zh) for r in now.rejections))
-        return Why(
-            state=found.state, reason=Words(**now.reason.as_dict()), placement=record,
-            unblock=[Words(en=en, zh=zh) for en, zh in unblock],
+        queue = expecting.queue_view(tx, found, here.site_ttl)
+        reason = now.reason
+        if queue is not None:
+            reason, helping = expecting.why_in_line(tx, found, queue, now, here.site_ttl)
+            unblock = [(helping.en, helping.zh)] if helping else unblock
+        return WhyInLine(
+            state=found.state, reason=Words(**reason.as_dict()), placement=record,
+            unblock=[Words(en=en, zh=zh) for en, zh in unblock], queue=queue,
         )  # fmt: skip
 
 

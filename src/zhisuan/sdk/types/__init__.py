@@ -42,6 +42,7 @@ from zhisuan.sdk.types.overview import (
     Swept,
     TenantOverview,
 )
+from zhisuan.sdk.types.quotas import InLine, Quota, QuotaPage, Reservation
 from zhisuan.sdk.types.registry import Deployment, Model, ModelDetail, ModelVersion
 from zhisuan.sdk.types.supply import (
     ClassEvidence,
@@ -118,6 +119,7 @@ __all__ = [
     "FreeQuota",
     "Grant",
     "Health",
+    "InLine",
     "Invoice",
     "InvoiceDetail",
     "InvoiceLine",
@@ -148,9 +150,12 @@ __all__ = [
     "PriceBookVersion",
     "Project",
     "ProviderOverview",
+    "Quota",
+    "QuotaPage",
     "Quote",
     "Recall",
     "Rejected",
+    "Reservation",
     "ScorePart",
     "Settlement",
     "SignedUp",
@@ -183,4 +188,4 @@ __all__ = [
     "WorkloadDetail",
     "Workspace",
     "WorkspaceLink",
-]  # fmt: skip
+]

@@ -6,6 +6,7 @@ from pydantic import AwareDatetime, Field
 
 from zhisuan.base.text import Text
 from zhisuan.sdk.types.common import Answer
+from zhisuan.sdk.types.quotas import InLine
 
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
 
@@ -227,6 +228,7 @@ class Why(Answer):
     reason: Text
     placement: Placement | None = None
     unblock: tuple[Text, ...] = ()
+    queue: InLine | None = None
 
 
 class LogPart(Answer):

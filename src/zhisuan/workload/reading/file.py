@@ -111,7 +111,7 @@ def _read(reader: Reader, data: dict[str, Any]) -> WorkloadSpec | None:
         artefacts=own.artefacts, max_seconds=own.max_seconds, restarts=own.restarts, num_nodes=num_nodes,
         lease_seconds=own.lease_seconds, alternatives=resources.alternatives, ordered=resources.ordered,
         where=own.where, survival=_read_survival(reader, data, tasks),
-        volumes=volumes, workspace=kind, tasks=tasks,
+        volumes=volumes, workspace=kind, tasks=tasks, priority=own.priority,
     )  # fmt: skip
 
 

@@ -1,0 +1,116 @@
+"""The line: what each waiting order, in its order, may do now. Pure.
+
+| state | means |
+| --- | --- |
+| starts | there is a place for it now, and room in its quotas |
+| quota | a quota is used up; it holds up nobody |
+| reserved | nothing is free for it; what it will take is kept for it (``reserving``) |
+| no_place | nothing is free for it now; what fits behind it goes ahead |
+
+Of each wish the first on demand that has no place and has waited for ``PATIENCE_SECONDS`` gets a reservation, at most ``RESERVED_MAX`` in all.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from zhisuan.placement.alternatives import Wish, plan_wish
+from zhisuan.placement.queueing.arranging import Place
+from zhisuan.placement.queueing.quotas import Accounts, Blocked
+from zhisuan.placement.queueing.reserving import Ending, Reservation, kept, reserve
+from zhisuan.placement.queueing.types import Order, amounts_of
+from zhisuan.placement.types import Snapshot
+
+PATIENCE_SECONDS = 30
+RESERVED_MAX = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One order in the line. ``blocked``: by which quota; ``reservation``: what is kept for it."""
+
+    place: Place
+    state: str
+    blocked: Blocked | None = None
+    reservation: Reservation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """All that wait, first first, as of ``now``."""
+
+    standings: tuple[Standing, ...]
+    now: int
+
+    def of(self, order_id: str) -> Standing | None:
+        return next((s for s in self.standings if s.place.order.id == order_id), None)
+
+    def reserved_before(self, order_id: str | None) -> tuple[Reservation, ...]:
+        """What is kept for those before this one; for all, where it is not in the line yet."""
+        found: list[Reservation] = []
+        for standing in self.standings:
+            if standing.place.order.id == order_id:
+                break
+            if standing.reservation is not None:
+                found.append(standing.reservation)
+        return tuple(found)
+
+
+def line_up(
+    places: Sequence[Place], accounts: Accounts, snapshots: Callable[[bool], Snapshot], endings: Callable[[], Sequence[Ending]], now: int
+) -> Line:
+    """``snapshots``: that of spot work, or of work on demand; ``endings`` is asked only where something is reserved."""
+    walk = _Walk(accounts.copy(), snapshots, endings, now)
+    return Line(tuple(walk.standing(place) for place in places), now)
+
+
+def affordable(wish: Wish, order: Order, accounts: Accounts) -> Wish | None:
+    """The wish with those of its alternatives that its quotas have room for; None where they have for none."""
+    needs = tuple(n for n in wish.needs if accounts.blocked(order.org_id, order.project_id, amounts_of(n)) is None)
+    return replace(wish, needs=needs) if needs else None
+
+
+class _Walk:
+    """Down the line; what an order would take of its quotas counts for those behind."""
+
+    def __init__(
+        self, accounts: Accounts, snapshots: Callable[[bool], Snapshot], endings: Callable[[], Sequence[Ending]], now: int
+    ) -> None:
+        self._accounts, self._snapshots, self._endings, self._now = accounts, snapshots, endings, now
+        self._reserved: list[Reservation] = []
+        self._wishes: set[Wish] = set()
+        self._kept: dict[tuple[bool, frozenset[str]], Snapshot] = {}
+        self._fitting: dict[tuple[bool, frozenset[str], Wish], bool] = {}
+
+    def standing(self, place: Place) -> Standing:
+        order = place.order
+        wish = affordable(order.wish, order, self._accounts)
+        if wish is None:
+            return Standing(place, "quota", blocked=self._accounts.blocked(order.org_id, order.project_id, order.asks))
+        if self._fits(order, wish):
+            self._accounts.take(order.org_id, order.project_id, amounts_of(wish.needs[0]))
+            return Standing(place, "starts")
+        if self._may_reserve(order, wish):
+            self._wishes.add(wish)
+            made = reserve(self._seen(order.spot, self._reserved), order.id, wish, self._endings())
+            if made is not None:
+                self._reserved.append(made)
+                return Standing(place, "reserved", reservation=made)
+        return Standing(place, "no_place")
+
+    def _may_reserve(self, order: Order, wish: Wish) -> bool:
+        waited = self._now - order.since >= PATIENCE_SECONDS
+        return waited and not order.spot and wish not in self._wishes and len(self._reserved) < RESERVED_MAX
+
+    def _fits(self, order: Order, wish: Wish) -> bool:
+        binding = [r for r in self._reserved if not r.lets_pass(order.seconds_max, self._now)]
+        key = order.spot, frozenset(r.order_id for r in binding), wish
+        if key not in self._fitting:
+            self._fitting[key] = plan_wish(self._seen(order.spot, binding), wish).chosen is not None
+        return self._fitting[key]
+
+    def _seen(self, spot: bool, binding: Iterable[Reservation]) -> Snapshot:
+        found = tuple(binding)
+        key = spot, frozenset(r.order_id for r in found)
+        if key not in self._kept:
+            self._kept[key] = kept(self._snapshots(spot), found, None, self._now)
+        return self._kept[key]
