@@ -353,7 +353,7 @@ def placeable(tx: Tx, ttl: timedelta) -> dict[str, Wish]:
     known = line_of(tx, ttl, anew=True)
     if known is None:
         return {}
-    return {s.place.order.id: s.place.order.wish for s in known.line.standings if s.state == "starts"}
+    return {order.id: order.wish for order in known.line.starting}
 
 
 def place_waiting(tx: Tx, workload_id: str, ttl: timedelta) -> bool | None:

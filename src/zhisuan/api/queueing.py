@@ -89,8 +89,7 @@ class Queue:
         if anew or found is None or not found.made_at <= tx.now < found.made_at + LINE_AGE_MAX:
             found = self._make(tx, waiting, snapshots)
             self._known = found
-            starting = [s.place.order.id for s in found.line.standings if s.state == "starts"]
-            self._startable = {ident: self._startable.get(ident, found.line.now) for ident in starting}
+            self._startable = {order.id: self._startable.get(order.id, found.line.now) for order in found.line.starting}
         return replace(found, waiting=waiting)
 
     def _make(self, tx: Tx, waiting: dict[str, Order], snapshots: Snapshots) -> Known:
@@ -98,7 +97,8 @@ class Queue:
         accounts, used = holding.to_look(tx, org_ids), sharing.recent_by(tx, org_ids)
         now, capacity = int(tx.now.timestamp()), self._capacity_of(tx, snapshots)
         places = arrange(waiting.values(), accounts, used, capacity, now)
-        line = line_up(places, accounts, snapshots, lambda: endings(tx), now)
+        before = self._known.line.oldest if self._known is not None else None
+        line = line_up(places, accounts, snapshots, lambda: endings(tx), now, before)
         return Known(line, accounts, used, capacity, tx.now, waiting)
 
     def _capacity_of(self, tx: Tx, snapshots: Snapshots) -> Amounts:
@@ -109,9 +109,8 @@ class Queue:
 
     def others_turn(self, known: Known, *, spot: bool) -> bool:
         """Whether somebody who waits has a place now, and has it first."""
-        for standing in known.line.standings:
-            order = standing.place.order
-            if standing.state != "starts" or order.id not in known.waiting or (order.spot and not spot):
+        for order in known.line.starting:
+            if order.id not in known.waiting or (order.spot and not spot):
                 continue
             if known.line.now - self._startable.get(order.id, known.line.now) < TURN_SECONDS:
                 return True

@@ -88,7 +88,7 @@ def used_by(tx: Tx, org_ids: Collection[str]) -> Used:
 
 def recent_by(tx: Tx, org_ids: Collection[str]) -> dict[str, Amounts]:
     """What organisations and their projects have used of late, by id, as it counts now."""
-    now, found = int(tx.now.timestamp()), defaultdict(lambda: NOTHING)
+    now, found = int(tx.now.timestamp()), defaultdict[str, Amounts](Amounts)
     for (org_id, project_id), hours in used_by(tx, org_ids).items():
         counted = recent(hours, now)
         found[project_id] = found[project_id] + counted

@@ -7,7 +7,9 @@
 | reserved | nothing is free for it; what it will take is kept for it (``reserving``) |
 | no_place | nothing is free for it now; what fits behind it goes ahead |
 
-Of each wish the first on demand that has no place and has waited for ``PATIENCE_SECONDS`` gets a reservation, at most ``RESERVED_MAX`` in all.
+Of each wish the first on demand that has no place and has waited for ``PATIENCE_SECONDS`` gets a reservation, at most ``RESERVED_MAX`` in all;
+it binds those behind it. The oldest of all that has no place gets one when it has waited for ``OLDEST_SECONDS``, which binds
+everybody, also those with smaller shares, until it has started: however many of them come, it starts.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -22,16 +24,18 @@ from zhisuan.placement.types import Snapshot
 
 PATIENCE_SECONDS = 30
 RESERVED_MAX = 8
+OLDEST_SECONDS = 600
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One order in the line. ``blocked``: by which quota; ``reservation``: what is kept for it."""
+    """One order in the line. ``blocked``: by which quota; ``reservation``: what is kept for it, from everybody for the ``oldest``."""
 
     place: Place
     state: str
     blocked: Blocked | None = None
     reservation: Reservation | None = None
+    oldest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +48,35 @@ class Line:
     def of(self, order_id: str) -> Standing | None:
         return next((s for s in self.standings if s.place.order.id == order_id), None)
 
+    @property
+    def oldest(self) -> str | None:
+        return next((s.place.order.id for s in self.standings if s.oldest), None)
+
+    @property
+    def starting(self) -> tuple[Order, ...]:
+        """Those that have a place now, in the order in which they are asked."""
+        found = [s for s in self.standings if s.state == "starts"]
+        return tuple(s.place.order for s in sorted(found, key=lambda s: not s.oldest))
+
     def reserved_before(self, order_id: str | None) -> tuple[Reservation, ...]:
         """What is kept for those before this one; for all, where it is not in the line yet."""
         found: list[Reservation] = []
+        passed = False
         for standing in self.standings:
-            if standing.place.order.id == order_id:
-                break
-            if standing.reservation is not None:
+            passed = passed or standing.place.order.id == order_id
+            if standing.reservation is not None and standing.place.order.id != order_id and (standing.oldest or not passed):
                 found.append(standing.reservation)
         return tuple(found)
 
 
 def line_up(
-    places: Sequence[Place], accounts: Accounts, snapshots: Callable[[bool], Snapshot], endings: Callable[[], Sequence[Ending]], now: int
+    places: Sequence[Place], accounts: Accounts, snapshots: Callable[[bool], Snapshot], endings: Callable[[], Sequence[Ending]],
+    now: int, kept_for: str | None = None,
 ) -> Line:
-    """``snapshots``: that of spot work, or of work on demand; ``endings`` is asked only where something is reserved."""
+    """``snapshots``: that of spot work, or of work on demand; ``endings`` is asked only where something is reserved; ``kept_for``: the
+    ``oldest`` of the line before."""
     walk = _Walk(accounts.copy(), snapshots, endings, now)
+    walk.keep_for_oldest(places, kept_for)
     return Line(tuple(walk.standing(place) for place in places), now)
 
 
@@ -77,12 +94,32 @@ class _Walk:
     ) -> None:
         self._accounts, self._snapshots, self._endings, self._now = accounts, snapshots, endings, now
         self._reserved: list[Reservation] = []
+        self._oldest: tuple[Reservation, str] | None = None
         self._wishes: set[Wish] = set()
         self._kept: dict[tuple[bool, frozenset[str]], Snapshot] = {}
         self._fitting: dict[tuple[bool, frozenset[str], Wish], bool] = {}
 
+    def keep_for_oldest(self, places: Iterable[Place], kept_for: str | None) -> None:
+        """Reserve for the oldest on demand that has no place, be its share what it may; first for whom that was done before."""
+        old = [p.order for p in places if not p.order.spot and self._now - p.order.since >= OLDEST_SECONDS]
+        for order in sorted(old, key=lambda o: (o.id != kept_for, o.since, o.id)):
+            wish = affordable(order.wish, order, self._accounts)
+            fits = wish is not None and self._fits(order, wish)
+            if wish is None or (fits and order.id != kept_for):
+                continue
+            made = reserve(self._seen(False, ()), order.id, wish, () if fits else self._endings())
+            if made is not None:
+                if fits:
+                    self._accounts.take(order.org_id, order.project_id, amounts_of(wish.needs[0]))
+                self._wishes.add(wish)
+                self._reserved.append(made)
+                self._oldest = made, "starts" if fits else "reserved"
+                return
+
     def standing(self, place: Place) -> Standing:
         order = place.order
+        if self._oldest is not None and self._oldest[0].order_id == order.id:
+            return Standing(place, self._oldest[1], reservation=self._oldest[0], oldest=True)
         wish = affordable(order.wish, order, self._accounts)
         if wish is None:
             return Standing(place, "quota", blocked=self._accounts.blocked(order.org_id, order.project_id, order.asks))

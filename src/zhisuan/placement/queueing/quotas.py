@@ -86,6 +86,8 @@ def _above(quota: Quota, parent: Quota) -> list[Problem]:
 
 def _children(parent: Quota, quotas: Sequence[Quota]) -> list[Problem]:
     children = [q for q in quotas if q.parent == parent.subject and q.subject != parent.subject]
+    if not children:
+        return []
     given = total(q.guaranteed for q in children)
     most = Limit(parent.guaranteed.cards_milli, parent.guaranteed.cores_milli)
     return [
