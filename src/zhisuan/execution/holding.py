@@ -13,19 +13,15 @@ from zhisuan.base.db import Tx
 from zhisuan.execution.tables import Lease
 from zhisuan.placement.queueing.quotas import Accounts
 from zhisuan.placement.queueing.types import Amounts, Limit, Quota
-from zhisuan.tenancy.tables import Organisation, Project
 from zhisuan.workload.queue_tables import QuotaRow
+from zhisuan.workload.quota_rows import lock_limits, read_quotas
 
 HOLDING = ("offered", "accepted", "active")
 
 
 def to_take(tx: Tx, org_ids: Collection[str]) -> Accounts:
     """For a transaction that takes devices: locks what limits these organisations until it ends."""
-    limited = select(QuotaRow.subject).where(
-        QuotaRow.org_id.in_(org_ids), QuotaRow.cards_limit_milli.is_not(None) | QuotaRow.cores_limit_milli.is_not(None)
-    )
-    locked = tx.session.scalars(limited.order_by(QuotaRow.subject).with_for_update()).all() if org_ids else []
-    return to_look(tx, org_ids) if locked else Accounts((), {})
+    return to_look(tx, org_ids) if lock_limits(tx, org_ids) else Accounts((), {})
 
 
 def to_look(tx: Tx, org_ids: Collection[str]) -> Accounts:
@@ -35,15 +31,7 @@ def to_look(tx: Tx, org_ids: Collection[str]) -> Accounts:
 
 def quotas_of(tx: Tx, org_ids: Collection[str]) -> list[Quota]:
     """Organisations first."""
-    rows = tx.session.execute(
-        select(QuotaRow, Organisation.name, Project.name)
-        .join(Organisation, Organisation.id == QuotaRow.org_id)
-        .outerjoin(Project, Project.id == QuotaRow.project_id)
-        .where(QuotaRow.org_id.in_(org_ids))
-        .order_by(QuotaRow.project_id.is_not(None), QuotaRow.subject)
-        .execution_options(populate_existing=True)
-    )
-    return [_quota(row, project_name or org_name) for row, org_name, project_name in rows]
+    return [_quota(row, name) for row, name in read_quotas(tx, org_ids)]
 
 
 def _quota(row: QuotaRow, name: str) -> Quota:

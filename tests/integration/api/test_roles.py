@@ -57,6 +57,7 @@ MATRIX: dict[str, set[str]] = {
     "PUT /uploads/{upload_id}/bytes": TENANT, "PUT /content/{sha256}": TENANT, "POST /content/missing": TENANT,
     "POST /content/pack": TENANT, "POST /volumes/{name}/pack": TENANT,
     "PUT /organisations/{org_id}/data-quota": {"operator"},
+    "GET /quotas": TENANT | {"operator"}, "PUT /quotas/{subject}": {"owner", "operator"},
 }  # fmt: skip
 
 
