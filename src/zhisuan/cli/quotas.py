@@ -86,7 +86,8 @@ def _draw(screen: Screen, quotas: "Sequence[Quota]", page: "QuotaPage") -> None:
     draw_quotas(screen, quotas)
     if page.capacity_cards_milli is not None:
         cards, cores = milli(page.capacity_cards_milli), milli(page.capacity_cores_milli)
-        given = milli(sum(q.guaranteed_cards_milli for q in quotas)), milli(sum(q.guaranteed_cores_milli for q in quotas))
+        tops = [q for q in quotas if q.kind == "organisation"]
+        given = milli(sum(q.guaranteed_cards_milli for q in tops)), milli(sum(q.guaranteed_cores_milli for q in tops))
         screen.line(
             t(
                 f"Guaranteed in all: {given[0]} of {cards} cards, {given[1]} of {cores} cores that open sites have.",

@@ -201,7 +201,26 @@ PLATFORM = {
     "region": "CN-AH",
 }
 LOG = {"text": "第一行\nline 2\nline 3\n", "offset": 0, "next_offset": 24, "complete": True}
-WHY = {"state": "pending", "reason": {"en": "No node has 64 cores free.", "zh": "没有节点有 64 个空闲核。"}, "placement": None,
+def quota(subject: str, name: str, **more: Any) -> dict[str, Any]:
+    return {
+        "subject": subject, "kind": "project", "name": name, "organisation_id": "org_1", "parent_id": "org_1", "guaranteed_cards_milli": 4000,
+        "guaranteed_cores_milli": 64000, "limit_cards_milli": 8000, "limit_cores_milli": None, "weight": 1, "held_cards_milli": 6500,
+        "held_cores_milli": 12000, "borrowed_cards_milli": 2500, "borrowed_cores_milli": 0, "left_cards_milli": 1500, "left_cores_milli": None,
+        "used_cards_seconds_milli": 3600000, "used_cores_seconds_milli": 7200000, "share_ppm": 123456, "is_set": True, **more,
+    }  # fmt: skip
+
+
+QUOTAS = {
+    "items": [quota("org_1", "黄山学院", kind="organisation", parent_id=None), quota("prj_1", "vision", weight=3)], "next_cursor": None,
+    "capacity_cards_milli": 64000, "capacity_cores_milli": 2048000,
+}  # fmt: skip
+IN_LINE = {
+    "number": 3, "of": 41, "state": "reserved", "priority": 50, "rank": 53, "within_guarantee": False, "share_ppm": 123456,
+    "ahead_own": ["job_01", "job_02"], "ahead_own_count": 2, "ahead_others_count": 0,
+    "reservation": {"site_name": "hub", "at": "2026-08-01T06:20:00Z"}, "expected_at": "2026-08-01T06:20:00Z",
+    "expected": {"en": "At the latest then.", "zh": "最迟该时刻。"}, "quotas": [quota("prj_1", "vision")],
+}  # fmt: skip
+WHY = {"state": "pending", "queue": IN_LINE, "reason": {"en": "No node has 64 cores free.", "zh": "没有节点有 64 个空闲核。"}, "placement": None,
        "unblock": [{"en": "Ask for fewer cores.", "zh": "请减少核数。"}]}  # fmt: skip
 
 
@@ -238,7 +257,7 @@ ANSWERS: dict[str, Any] = {
     "GET /volumes/data/versions": page(VOLUME["current"]), "POST /volumes/data/versions": VOLUME["current"],
     "GET /volumes/data/folder": page(), "GET /volumes/data/files": page(), "GET /volumes/data/uses": page(),
     "POST /volumes/data/current": VOLUME, "POST /volumes/data/delete": VOLUME, "POST /content/missing": {"missing": []},
-    "PUT /organisations/org_1/data-quota": DATA_USE,
+    "PUT /organisations/org_1/data-quota": DATA_USE, "GET /quotas": QUOTAS, "PUT /quotas/vision": QUOTAS,
     "GET /models": page(MODEL), "GET /deployments": page(DEPLOYMENT), "GET /models/huangshan": MODEL | {"versions": [VERSION]},
     "POST /models/huangshan/versions": VERSION, "POST /deployments": DEPLOYMENT | {"state": "starting"},
     f"POST /deployments/{DEPLOYMENT['id']}/stop": DEPLOYMENT | {"state": "ended"},
@@ -311,6 +330,8 @@ PAGES: dict[str, list[str]] = {
     "jobs-pause": ["jobs", "pause", JOB],
     "logs": ["logs", JOB],
     "why": ["why", JOB],
+    "quota": ["quota"],
+    "quota-set": ["quota", "set", "vision", "--cards", "4", "--cards-max", "8", "--weight", "3"],
     "quote": ["quote", "job.yaml"],
     "jobs-copy": ["jobs", "copy", JOB, "--name", "again", "--detach"],
     "templates": ["templates"],
