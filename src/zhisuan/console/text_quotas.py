@@ -39,7 +39,6 @@ class Quotas:
     NOT_A_NUMBER = Text("Write numbers such as 8 or 0.5.", "请填写 8、0.5 之类的数字。")
     SHOW = Text("Projects", "项目")
 
-    LINE = Text("In the line", "排队")
     PLACE = Text("Place {number} of {of}", "第 {number} 位，共 {of} 个")
     BEFORE = Text("Before it: {own} of your own, {others} of others", "前面：本组织 {own} 个，其他组织 {others} 个")
     EXPECTED = Text("Expected start: {at}. {text}", "预计启动：{at}。{text}")
