@@ -14,7 +14,7 @@ from zhisuan.api.schemas import Words
 from zhisuan.base.db import Tx
 from zhisuan.base.text import Text
 from zhisuan.placement.queueing.line import Standing
-from zhisuan.placement.queueing.reserving import Ending, kept, reserve
+from zhisuan.placement.queueing.reserving import Ending, emptied, kept, reserve
 from zhisuan.placement.types import Plan, Snapshot
 from zhisuan.workload.tables import Workload
 
@@ -86,7 +86,8 @@ def _expected(tx: Tx, known: Known, standing: Standing, snapshot: Callable[[], S
             "At the latest then: the work on the devices kept for it has a longest time.", "最迟该时刻：保留设备上的作业均设有最长时长。"
         )
     seen = kept(snapshot(), known.line.reserved_before(order.id), order.seconds_max, now)
-    found = reserve(seen, order.id, order.wish, usual_endings(tx, queueing.endings(tx)))
+    endings = usual_endings(tx, queueing.endings(tx))
+    found = reserve(seen, emptied(seen, endings), order, order.wish, endings, now)
     if found is not None and found.at is not None:
         if standing.place.number == 1 or standing.reservation is not None:
             return _moment(found.at), Text("If running work takes as long as it usually does.", "按正在运行的作业的通常时长估计。")

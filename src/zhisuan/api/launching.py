@@ -357,7 +357,8 @@ def placeable(tx: Tx, ttl: timedelta) -> dict[str, Wish]:
 
 
 def place_waiting(tx: Tx, workload_id: str, ttl: timedelta) -> bool | None:
-    """Place one workload if it still waits, nobody else is at it and its quotas have room (else None); False when there is no place for it."""
+    """Place one workload if it still waits and nobody else is at it, and neither a quota nor what is kept for others is in its way (else
+    None); False when there is no place for it."""
     workload = tx.session.scalar(
         select(Workload)
         .where(Workload.id == workload_id, Workload.state == "pending")
@@ -369,9 +370,10 @@ def place_waiting(tx: Tx, workload_id: str, ttl: timedelta) -> bool | None:
     accounts = queueing.limits_of(tx, [workload.org_id])
     snapshot = snapshot_of(tx, market_of(tx), ttl, spot=spec.survival.spot)
     wish = wish_of(spec)
-    made = _in_line(tx, ttl, snapshot, _allowed(tx, ttl, snapshot, plan_wish(snapshot, wish), spec), _order_of(workload, spec))
+    made = _allowed(tx, ttl, snapshot, plan_wish(snapshot, wish), spec)
     if made.chosen is None:
         return False
+    made = _in_line(tx, ttl, snapshot, made, _order_of(workload, spec))
     made = queueing.in_quota(accounts, workload.org_id, workload.project_id, wish, made)
     if made.chosen is None:
         return None
@@ -387,7 +389,7 @@ def _order_of(workload: Workload, spec: WorkloadSpec) -> Order:
 
 
 def _in_line(tx: Tx, ttl: timedelta, snapshot: Snapshot, made: Plan, order: Order) -> Plan:
-    known = line_of(tx, ttl) if made.candidates else None
+    known = line_of(tx, ttl)
     return made if known is None else queueing.in_line(tx.memory.of(queueing.Queue), known, snapshot, made, order)
 
 

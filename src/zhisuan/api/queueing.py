@@ -97,7 +97,7 @@ class Queue:
         accounts, used = holding.to_look(tx, org_ids), sharing.recent_by(tx, org_ids)
         now, capacity = int(tx.now.timestamp()), self._capacity_of(tx, snapshots)
         places = arrange(waiting.values(), accounts, used, capacity, now)
-        before = self._known.line.oldest if self._known is not None else None
+        before = self._known.line if self._known is not None else None
         line = line_up(places, accounts, snapshots, lambda: endings(tx), now, before)
         return Known(line, accounts, used, capacity, tx.now, waiting)
 

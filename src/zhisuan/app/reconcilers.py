@@ -74,7 +74,7 @@ def place(here: Platform) -> bool:
         if wish not in full:
             with here.database.begin("placement") as tx:
                 placed = launching.place_waiting(tx, workload_id, here.site_ttl)
-            # What did not fit does not fit the thousands behind it that need the same. What its quota kept is another matter.
+            # What did not fit does not fit the thousands behind it that need the same. What a quota or a reservation kept is another matter.
             if placed is False:
                 full.add(wish)
     return False

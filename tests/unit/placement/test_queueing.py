@@ -14,7 +14,7 @@ from zhisuan.placement.queueing.arranging import AGEING_SECONDS, arrange, rank_o
 from zhisuan.placement.queueing.line import OLDEST_SECONDS, PATIENCE_SECONDS, Line, line_up
 from zhisuan.placement.queueing.quotas import Accounts, problems_of
 from zhisuan.placement.queueing.reclaiming import Held, reclaim
-from zhisuan.placement.queueing.reserving import START_SECONDS, Ending, kept, reserve
+from zhisuan.placement.queueing.reserving import START_SECONDS, Ending, emptied, kept, reserve
 from zhisuan.placement.queueing.shares import HALF_LIFE_SECONDS, HOUR_SECONDS, by_hour, decayed, recent
 from zhisuan.placement.queueing.types import NOTHING, Amounts, Limit, Order, Quota, total
 from zhisuan.placement.types import ClassFacts, DeviceState, Need, NodeState, SiteState, Snapshot
@@ -291,7 +291,7 @@ def test_the_oldest_is_not_starved_by_however_many_with_smaller_shares() -> None
     assert [s.state for s in old.standings] == ["no_place"] * 5 + ["reserved"]
     assert len(old.reserved_before("s0")) == len(old.reserved_before(None)) == 1 and old.reserved_before("big") == ()
     orders = [order("big", wish=wish(4), since=NOW - OLDEST_SECONDS), *small]
-    free = line_up(arrange(orders, accounts, {}, Amounts(8000, 64000), NOW), accounts, lambda _: snapshot(node("n", 4)), tuple, NOW, old.oldest)
+    free = line_up(arrange(orders, accounts, {}, Amounts(8000, 64000), NOW), accounts, lambda _: snapshot(node("n", 4)), tuple, NOW, old)
     assert [o.id for o in free.starting] == ["big"], "it is kept for until it has started"
 
 
@@ -331,5 +331,5 @@ def test_a_reservation_is_for_the_first_moment_at_which_the_order_fits(used: lis
 
     if fits(NOW):
         return
-    found = reserve(sees, "x", wish(cards), ends)
+    found = reserve(sees, emptied(sees, ends), order("x"), wish(cards), ends, NOW)
     assert found is not None and found.at == min(e.at for e in ends if fits(e.at or 0))  # type: ignore[type-var]

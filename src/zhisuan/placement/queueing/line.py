@@ -14,11 +14,12 @@ everybody, also those with smaller shares, until it has started: however many of
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from zhisuan.placement.alternatives import Wish, plan_wish
 from zhisuan.placement.queueing.arranging import Place
 from zhisuan.placement.queueing.quotas import Accounts, Blocked
-from zhisuan.placement.queueing.reserving import Ending, Reservation, kept, reserve
+from zhisuan.placement.queueing.reserving import Ending, Reservation, emptied, kept, reserve
 from zhisuan.placement.queueing.types import Order, amounts_of
 from zhisuan.placement.types import Snapshot
 
@@ -38,21 +39,29 @@ class Standing:
     oldest: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Line:
     """All that wait, first first, as of ``now``."""
 
     standings: tuple[Standing, ...]
     now: int
 
-    def of(self, order_id: str) -> Standing | None:
-        return next((s for s in self.standings if s.place.order.id == order_id), None)
+    @cached_property
+    def _by_id(self) -> dict[str, Standing]:
+        return {standing.place.order.id: standing for standing in self.standings}
 
-    @property
+    @cached_property
+    def _reserved(self) -> tuple[Standing, ...]:
+        return tuple(standing for standing in self.standings if standing.reservation is not None)
+
+    def of(self, order_id: str) -> Standing | None:
+        return self._by_id.get(order_id)
+
+    @cached_property
     def oldest(self) -> str | None:
         return next((s.place.order.id for s in self.standings if s.oldest), None)
 
-    @property
+    @cached_property
     def starting(self) -> tuple[Order, ...]:
         """Those that have a place now, in the order in which they are asked."""
         found = [s for s in self.standings if s.state == "starts"]
@@ -60,23 +69,20 @@ class Line:
 
     def reserved_before(self, order_id: str | None) -> tuple[Reservation, ...]:
         """What is kept for those before this one; for all, where it is not in the line yet."""
-        found: list[Reservation] = []
-        passed = False
-        for standing in self.standings:
-            passed = passed or standing.place.order.id == order_id
-            if standing.reservation is not None and standing.place.order.id != order_id and (standing.oldest or not passed):
-                found.append(standing.reservation)
-        return tuple(found)
+        mine = self._by_id.get(order_id or "")
+        number = mine.place.number if mine is not None else len(self.standings) + 1
+        others = [s for s in self._reserved if s is not mine and (s.oldest or s.place.number < number)]
+        return tuple(s.reservation for s in others if s.reservation is not None)
 
 
 def line_up(
     places: Sequence[Place], accounts: Accounts, snapshots: Callable[[bool], Snapshot], endings: Callable[[], Sequence[Ending]],
-    now: int, kept_for: str | None = None,
+    now: int, before: Line | None = None,
 ) -> Line:
-    """``snapshots``: that of spot work, or of work on demand; ``endings`` is asked only where something is reserved; ``kept_for``: the
-    ``oldest`` of the line before."""
-    walk = _Walk(accounts.copy(), snapshots, endings, now)
-    walk.keep_for_oldest(places, kept_for)
+    """``snapshots``: that of spot work, or of work on demand; ``endings`` is asked only where something is reserved anew; ``before``: the
+    line before this one, whose reservations hold on."""
+    walk = _Walk(accounts.copy(), snapshots, endings, now, before)
+    walk.keep_for_oldest(places, before.oldest if before is not None else None)
     return Line(tuple(walk.standing(place) for place in places), now)
 
 
@@ -90,9 +96,16 @@ class _Walk:
     """Down the line; what an order would take of its quotas counts for those behind."""
 
     def __init__(
-        self, accounts: Accounts, snapshots: Callable[[bool], Snapshot], endings: Callable[[], Sequence[Ending]], now: int
+        self,
+        accounts: Accounts,
+        snapshots: Callable[[bool], Snapshot],
+        endings: Callable[[], Sequence[Ending]],
+        now: int,
+        before: Line | None,
     ) -> None:
         self._accounts, self._snapshots, self._endings, self._now = accounts, snapshots, endings, now
+        self._before = before
+        self._empty: tuple[Sequence[Ending], Snapshot] | None = None
         self._reserved: list[Reservation] = []
         self._oldest: tuple[Reservation, str] | None = None
         self._wishes: set[Wish] = set()
@@ -107,7 +120,7 @@ class _Walk:
             fits = wish is not None and self._fits(order, wish)
             if wish is None or (fits and order.id != kept_for):
                 continue
-            made = reserve(self._seen(False, ()), order.id, wish, () if fits else self._endings())
+            made = self._reserve(order, wish)
             if made is not None:
                 if fits:
                     self._accounts.take(order.org_id, order.project_id, amounts_of(wish.needs[0]))
@@ -128,11 +141,23 @@ class _Walk:
             return Standing(place, "starts")
         if self._may_reserve(order, wish):
             self._wishes.add(wish)
-            made = reserve(self._seen(order.spot, self._reserved), order.id, wish, self._endings())
+            made = self._reserve(order, wish)
             if made is not None:
                 self._reserved.append(made)
                 return Standing(place, "reserved", reservation=made)
         return Standing(place, "no_place")
+
+    def _reserve(self, order: Order, wish: Wish) -> Reservation | None:
+        """That of the line before while it is good; else one beside those made already."""
+        last = self._before.of(order.id) if self._before is not None else None
+        if last is not None and last.reservation is not None and last.reservation.is_good(self._now):
+            return last.reservation
+        if self._empty is None:
+            found = self._endings()
+            self._empty = found, emptied(self._snapshots(False), found)
+        endings, empty = self._empty
+        empty = kept(empty, self._reserved, None, self._now)
+        return reserve(self._seen(False, self._reserved), empty, order, wish, endings, self._now)
 
     def _may_reserve(self, order: Order, wish: Wish) -> bool:
         waited = self._now - order.since >= PATIENCE_SECONDS

@@ -7,13 +7,17 @@ everybody behind, but for those that will have ended before. Devices that the or
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from zhisuan.placement.adjusting import adjusted
 from zhisuan.placement.alternatives import Wish, plan_wish
+from zhisuan.placement.columns import columns_of
+from zhisuan.placement.queueing.types import Order
 from zhisuan.placement.types import Candidate, Plan, Snapshot
 
+RENEWED_SECONDS = 60
+"""A reservation is looked for anew when it is so old, or its time has passed."""
 START_SECONDS = 60
 """So long may it take until work that is given a place begins to run."""
 COMPARED_MAX = 50
@@ -31,13 +35,17 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What is kept for one order; ``at``: when all of it will be free, None where nobody knows."""
+    """What is kept for one order; ``at``: when all of it will be free, None where nobody knows; ``made``: when it was looked for."""
 
     order_id: str
     site_id: str
     site_name: str
     shares: tuple[tuple[str, int], ...]
     at: int | None
+    made: int
+
+    def is_good(self, now: int) -> bool:
+        return now - self.made < RENEWED_SECONDS and (self.at is None or self.at > now)
 
     def lets_pass(self, seconds_max: int | None, now: int) -> bool:
         """Whether work that begins now will have ended before."""
@@ -54,23 +62,28 @@ def kept(snapshot: Snapshot, reservations: Iterable[Reservation], seconds_max: i
     return adjusted(snapshot, frozenset(r.site_id for r in binding), more)
 
 
-def reserve(snapshot: Snapshot, order_id: str, wish: Wish, endings: Sequence[Ending]) -> Reservation | None:
-    """For a wish that has no place in ``snapshot``; None where it would have none if all of these ended."""
-    known = sorted((e for e in endings if e.at is not None), key=lambda e: (e.at or 0, e.lease_id))
-    made = plan_wish(freed(snapshot, known), wish)
-    if made.chosen is not None:
-        few = _fewest(snapshot, wish, known)
-        made = plan_wish(freed(snapshot, known[:few]), wish)
-        return _of(order_id, made.chosen, known[few - 1].at if few else None)
-    made = plan_wish(freed(snapshot, endings), wish)
-    return _of(order_id, _least_lacking(snapshot, made), None)
+def emptied(snapshot: Snapshot, endings: Iterable[Ending]) -> Snapshot:
+    """The snapshot as it is once all of these have ended, with its columns: to be asked for several wishes."""
+    found = freed(snapshot, endings)
+    return replace(found, columns=columns_of(found.sites, found.columns))
 
 
-def _of(order_id: str, candidate: Candidate | None, at: int | None) -> Reservation | None:
-    if candidate is None:
+def reserve(snapshot: Snapshot, empty: Snapshot, order: Order, wish: Wish, endings: Sequence[Ending], now: int) -> Reservation | None:
+    """For a wish of ``order`` that has no place in ``snapshot``, among its fifty best places in ``empty``, where all ``endings`` have ended;
+    None where it has none even there."""
+    sites = {c.site_id for c in islice(iter(plan_wish(empty, wish).candidates), COMPARED_MAX)}
+    here = replace(snapshot, sites=tuple(site for site in snapshot.sites if site.id in sites), columns=None)
+    ours = [ending for ending in endings if ending.site_id in sites]
+    known = sorted((e for e in ours if e.at is not None), key=lambda e: (e.at or 0, e.lease_id))
+    if plan_wish(freed(here, known), wish).chosen is not None:
+        few = _fewest(here, wish, known)
+        chosen, at = plan_wish(freed(here, known[:few]), wish).chosen, known[few - 1].at if few else None
+    else:
+        chosen, at = _least_lacking(here, plan_wish(freed(here, ours), wish)), None
+    if chosen is None:
         return None
-    shares = tuple((s.device_id, s.amount) for s in candidate.shares)
-    return Reservation(order_id, candidate.site_id, candidate.site_name, shares, at)
+    shares = tuple((s.device_id, s.amount) for s in chosen.shares)
+    return Reservation(order.id, chosen.site_id, chosen.site_name, shares, at, now)
 
 
 def _fewest(snapshot: Snapshot, wish: Wish, known: Sequence[Ending]) -> int:
