@@ -66,7 +66,7 @@ async def _build(reader: Reader, organisation: str | None, cursor: str) -> None:
             Column(say(Quotas.BORROWED), number=True), Column(say(Quotas.WEIGHT), number=True), Column(say(Quotas.SHARE), number=True),
             Column(""),
         )  # fmt: skip
-        table(say(Quotas.TITLE), columns, [_row(reader, q, names) for q in items])
+        table(say(Quotas.TITLE), columns, [_row(reader, q, names, whole=organisation is None) for q in items])
     if page["next_cursor"]:
         with div("pager"):
             button_link(say(Frame.OLDER), f"/quotas?cursor={page['next_cursor']}", rel="next")
@@ -89,7 +89,8 @@ def _number(milli: int | None) -> str:
     return "" if milli is None else decimal_text(milli, 3)
 
 
-def _row(reader: Reader, quota: Found, names: Mapping[str, str]) -> list[Any]:
+def _row(reader: Reader, quota: Found, names: Mapping[str, str], *, whole: bool) -> list[Any]:
+    """``whole``: the page is of all tenants, each with a way to its projects."""
     say = reader.say
 
     def name() -> None:
@@ -103,7 +104,7 @@ def _row(reader: Reader, quota: Found, names: Mapping[str, str]) -> list[Any]:
 
     def actions() -> None:
         with div("row-actions"):
-            if reader.kind == "operator" and quota["kind"] == "organisation":
+            if whole and reader.kind == "operator":
                 button_link(say(Quotas.SHOW), local("quotas", quota["subject"]), "small")
             if reader.may("platform:quota:write") or (quota["kind"] == "project" and reader.may("org:quota:write")):
                 button(say(Quotas.SET), lambda: _ask(reader, quota, names), "small")
