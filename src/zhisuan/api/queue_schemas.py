@@ -40,6 +40,12 @@ class QuotaPage(Answer):
     capacity_cores_milli: int | None = None
 
 
+class UsedAnew(Answer):
+    """How many leases are counted again."""
+
+    leases: int
+
+
 class ReservationView(Answer):
     """Devices of a site kept for the work; ``at``: when they must be free, null where nobody knows."""
 

@@ -132,6 +132,7 @@ QUOTA = Group(
     (
         Command("show", CLI + "quotas:show_quota", Help("Show the organisation and its projects; the operator sees all.", "查看组织及其项目的配额；运营方可见全部。")),
         Command("set", CLI + "quotas:set_quota", Help("Set the quota of a project, or of an organisation (operator).", "设置项目的配额，或组织的配额（运营方）。")),
+        Command("count-anew", CLI + "quotas:count_anew", Help("Count what was used of late anew from the leases (operator).", "根据租约重新统计近期用量（运营方）。")),
     ),
     default="show",
 )  # fmt: skip

@@ -58,6 +58,15 @@ def set_quota(
     show(as_json, page.as_json(), lambda screen: _draw(screen, page.items, page))
 
 
+def count_anew(as_json: JsonFlag = False) -> None:
+    with connect() as client:
+        found = client.count_used_anew()
+    said = t(
+        f"What has been used of late is counted anew from {found.leases} leases.", f"正在根据 {found.leases} 个租约重新统计近期用量。"
+    )
+    show(as_json, found.as_json(), lambda screen: screen.line(said))
+
+
 def _milli(name: str, value: str) -> int:
     """A number as a person writes it, in thousandths; a sign is left to the platform, which says whose quota is negative."""
     sign, digits = (-1, value[1:]) if value.startswith("-") else (1, value)

@@ -65,11 +65,11 @@ def forget_used(tx: Tx) -> None:
     tx.session.execute(delete(UsedHour).where(UsedHour.hour < tx.now - KEPT))
 
 
-def note_again(tx: Tx) -> None:
-    """Begin anew from the leases, as if nothing had been noted; ``note_used`` does the rest."""
+def note_again(tx: Tx) -> int:
+    """Begin anew from the leases, as if nothing had been noted; ``note_used`` does the rest. How many leases that is."""
     tx.session.execute(delete(UsedHour))
-    old = Lease.active_to < tx.now - KEPT
-    tx.session.execute(update(Lease).where(Lease.state == "closed", Lease.active_from.is_not(None), ~old).values(used_noted=False))
+    counts = (Lease.state == "closed", Lease.used_noted, Lease.active_from.is_not(None), Lease.active_to >= tx.now - KEPT)
+    return len(tx.session.scalars(update(Lease).where(*counts).values(used_noted=False).returning(Lease.id)).all())
 
 
 def used_by(tx: Tx, org_ids: Collection[str]) -> Used:

@@ -1,7 +1,7 @@
 """Quotas of organisations and projects."""
 
 from zhisuan.sdk.transport import Transport, api_path
-from zhisuan.sdk.types.quotas import QuotaPage
+from zhisuan.sdk.types.quotas import QuotaPage, UsedAnew
 
 
 class Quotas(Transport):
@@ -29,3 +29,7 @@ class Quotas(Transport):
         answer = self._send("PUT", api_path("quotas", subject), json=body, idempotency_key=idempotency_key)
         found: QuotaPage = self._read(QuotaPage, answer)
         return found
+
+    def count_used_anew(self, *, idempotency_key: str | None = None) -> UsedAnew:
+        """For the operator: count what has been used of late anew from the leases."""
+        return self._post(UsedAnew, "quotas", "used", json={}, idempotency_key=idempotency_key)

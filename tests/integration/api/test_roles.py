@@ -58,6 +58,7 @@ MATRIX: dict[str, set[str]] = {
     "POST /content/pack": TENANT, "POST /volumes/{name}/pack": TENANT,
     "PUT /organisations/{org_id}/data-quota": {"operator"},
     "GET /quotas": TENANT | {"operator"}, "PUT /quotas/{subject}": {"owner", "operator"},
+    "POST /quotas/used": {"operator"},
 }  # fmt: skip
 
 

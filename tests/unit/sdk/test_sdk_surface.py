@@ -109,6 +109,7 @@ CALLS: dict[str, Callable[[Client], Any]] = {
     "POST /volumes/x/delete": lambda c: c.delete_volume("x", "r"),
     "GET /data-use": lambda c: c.data_use(),
     "PUT /organisations/x/data-quota": lambda c: c.set_data_quota("x", 1),
+    "POST /quotas/used": lambda c: c.count_used_anew(),
     "GET /quotas": lambda c: c.quotas("o", cursor="c"),
     "PUT /quotas/x": lambda c: c.set_quota("x", guaranteed_cards_milli=1, limit_cards_milli=1, limit_cores_milli=1, parent="p"),
 }
@@ -235,7 +236,7 @@ def test_the_surface_is_what_is_pinned_here() -> None:
     public = sorted(name for name in dir(Client) if not name.startswith("_"))
     assert public == [
         "add_member", "artefacts", "bill", "bill_checks", "buy", "cancel", "carbon", "catalog", "charges", "checks",
-        "close", "close_site", "commit_volume", "copy", "create_key", "create_organisation", "create_project",
+        "close", "close_site", "commit_volume", "copy", "count_used_anew", "create_key", "create_organisation", "create_project",
         "create_site", "create_volume", "data_use", "delete_volume", "deploy", "deployment", "deployments",
         "download", "download_all", "drain_site", "earnings", "engine_accounts", "fetch_file", "get_volume", "health",
         "invoice", "invoices", "issue_invoices", "join_tokens", "keys", "launch", "log_parts", "logs", "me",

@@ -42,7 +42,7 @@ from zhisuan.sdk.types.overview import (
     Swept,
     TenantOverview,
 )
-from zhisuan.sdk.types.quotas import InLine, Quota, QuotaPage, Reservation
+from zhisuan.sdk.types.quotas import InLine, Quota, QuotaPage, Reservation, UsedAnew
 from zhisuan.sdk.types.registry import Deployment, Model, ModelDetail, ModelVersion
 from zhisuan.sdk.types.supply import (
     ClassEvidence,
@@ -177,6 +177,7 @@ __all__ = [
     "TraceRecord",
     "UploadState",
     "Use",
+    "UsedAnew",
     "Volume",
     "VolumeFile",
     "VolumeUse",

@@ -40,6 +40,10 @@ class QuotaPage(Answer):
     capacity_cores_milli: int | None = None
 
 
+class UsedAnew(Answer):
+    leases: int
+
+
 class Reservation(Answer):
     site_name: str
     at: datetime | None = None
