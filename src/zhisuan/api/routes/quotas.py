@@ -38,6 +38,10 @@ class QuotaBody(Body):
     )
 
 
+class CountAnew(Body):
+    """Says nothing more."""
+
+
 @router.get("/quotas")
 def show(
     request: Request,
@@ -85,11 +89,11 @@ def set_quota(
 
 @router.post("/quotas/used", response_model=UsedAnew)
 def count_anew(
-    request: Request, key: IdempotencyKey, caller: Annotated[Caller, Depends(Allow("platform:quota:write"))]
+    request: Request, body: CountAnew, key: IdempotencyKey, caller: Annotated[Caller, Depends(Allow("platform:quota:write"))]
 ) -> JSONResponse:
     """Count what has been used of late anew from the leases, in the course of the next minute; nothing is missing meanwhile."""
     who = caller.principal
     return change(
-        request, principal=who.org_id, actor=who.user_id, key=key, body={},
+        request, principal=who.org_id, actor=who.user_id, key=key, body=body,
         work=lambda tx: UsedAnew(leases=sharing.note_again(tx)),
     )  # fmt: skip
