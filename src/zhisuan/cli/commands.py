@@ -8,10 +8,11 @@ CLI = "zhisuan.cli."
 
 JOBS = Group(
     "jobs",
-    Help("Jobs and services: list, show, copy, cancel, pause, resume, restart, events, tasks, artefacts.", "作业与服务：列表、详情、复制、取消、暂停、恢复、重启、事件、任务、产物。"),
+    Help("Jobs and services: list, show, shell, copy, cancel, pause, resume, restart, events, tasks, artefacts.", "作业与服务：列表、详情、终端、复制、取消、暂停、恢复、重启、事件、任务、产物。"),
     (
         Command("list", CLI + "jobs:list_jobs", Help("List jobs and services, newest first.", "列出作业与服务，最新的在前。")),
         Command("show", CLI + "jobs:show_job", Help("Show one with its leases and placement.", "查看详情，包括租约与放置。")),
+        Command("shell", CLI + "shells:shell", Help("A shell in the sandbox of a running one, or a command there.", "进入运行中的沙箱，或在其中执行命令。")),
         Command("cancel", CLI + "jobs:cancel", Help("End one.", "取消一个作业或服务。")),
         Command("pause", CLI + "resting:pause", Help("Let one rest: its checkpoint is kept, it costs nothing.", "暂停：保留检查点，不再计费。")),
         Command("resume", CLI + "resting:resume", Help("Let a paused one go on from its checkpoint.", "从检查点恢复已暂停的作业或服务。")),
@@ -170,7 +171,8 @@ ROOT = (
             JOBS,
             WORKSPACE,
             Command("logs", CLI + "jobs:logs", Help("Show what a job wrote; -f goes on following.", "查看输出；-f 持续跟踪。")),
-            Command("cancel", CLI + "jobs:cancel", Help("End a job or service.", "取消作业或服务。")),
+            Command("shell", CLI + "shells:shell", Help("A shell in the sandbox of a running one, or a command there.", "进入运行中的沙箱，或在其中执行命令。")),
+        Command("cancel", CLI + "jobs:cancel", Help("End a job or service.", "取消作业或服务。")),
             Command("why", CLI + "jobs:why", Help("Why a job is where it is, or waits, and what would help.", "解释放置或等待的原因及解决办法。")),
         ),
     ),

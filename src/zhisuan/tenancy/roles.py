@@ -22,7 +22,7 @@ ROLES_OF_KIND = {
 
 _EVERYONE = {"self:account:read", "self:account:write", "platform:catalog:read"}
 _MEMBER = {
-    "org:project:read", "org:workload:read", "org:workload:write", "org:model:read", "org:model:write",
+    "org:project:read", "org:workload:read", "org:workload:write", "org:workload:enter", "org:model:read", "org:model:write",
     "org:blob:write", "org:bill:read", "org:carbon:read", "org:trace:read", "org:overview:read", "org:wallet:read",
     "org:volume:read", "org:volume:write",
 }  # fmt: skip

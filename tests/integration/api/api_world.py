@@ -205,6 +205,10 @@ class SiteAgentTwin:
         said = {} if jupyterlab is None else {"jupyterlab": jupyterlab}
         return {"engine": "local", "version": "1", "isolation": isolation, **said}
 
+    def say_shells(self, shells: bool | None, engine: str = "local") -> None:
+        said = {} if shells is None else {"shells": shells}
+        self.agent.post("/wire/v1/inventory", {"engine": {**self._engine("sandbox", None), "engine": engine, **said}, "nodes": [self._node]})
+
     def say_jupyterlab(self, there: bool) -> None:
         self.agent.post("/wire/v1/inventory", {"engine": self._engine("sandbox", there), "nodes": [self._node]})
 
