@@ -189,7 +189,7 @@ def _refused(refusal: ShellRefusal) -> NotServed:
 
 def _no_way(error: Exception) -> NotServed:
     """The site does not lead there: it is away, or its agent has no way into this work."""
-    if isinstance(error, StreamFailed) and error.code in ("no_shell", "no_such_service", "bad_request", "connect_failed"):
+    if isinstance(error, StreamFailed) and error.code != "tunnel_lost":
         return NotServed(
             409,
             "no_way_in",

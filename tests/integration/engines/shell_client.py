@@ -20,7 +20,8 @@ class ShellClient:
         self.frames = Frames()
         self.said: dict[int, bytes] = {}
         self.over = False
-        self.send(Channel.START, json.dumps({"command": command, "terminal": terminal, "term": "xterm"}).encode())
+        with suppress(BrokenPipeError):  # whoever is there may say at once that there is no shell
+            self.send(Channel.START, json.dumps({"command": command, "terminal": terminal, "term": "xterm"}).encode())
 
     def send(self, channel: int, payload: bytes = b"") -> None:
         self.socket.sendall(frame(channel, payload))
