@@ -20,6 +20,7 @@ pytestmark = [
     pytest.mark.skipif(which("bwrap") is None or os.geteuid() != 0, reason="needs bubblewrap and root: a full sandbox"),
 ]
 pexpect = pytest.importorskip("pexpect")
+CHROMIUM = which("chromium") or which("chromium-browser") or which("google-chrome")
 COMMAND = [sys.executable, "-m", "zhisuan.cli"]
 JOB = """\
 name: shown
@@ -61,7 +62,7 @@ class Tenant:
 def tenant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenant]:
     folder = tmp_path_factory.mktemp("shells")
     folder.chmod(0o755)
-    platform = RunningPlatform(folder / "data")
+    platform = RunningPlatform(folder / "data", console=True)
     try:
         platform.start()
         tenant = Tenant(platform, folder)
@@ -142,7 +143,7 @@ def test_it_is_written_down_who_came_and_when_and_not_what_they_typed(tenant: Te
     secret = "typed-and-told-to-nobody"
     assert tenant.run("jobs", "shell", job, "--", "echo", secret)[1] == f"{secret}\n".encode()
     events = tenant.platform.call("GET", f"/workloads/{job}", tenant.key)["events"]
-    opened = [e for e in events if e["cause"] == "shell_opened"]
+    opened = [e for e in events if e["cause"] == "shell opened"]
     me = tenant.platform.call("GET", "/me", tenant.key)["user"]["id"]
     assert opened and all(e["actor"] == me and e["state"] == "running" for e in opened)
     assert secret not in str(events)
@@ -164,6 +165,44 @@ def test_what_cannot_be_is_answered_in_words(tenant: Tenant, job: str) -> None:
     assert "no rank 3" in refused(job, "--node", "3")
     ended = tenant.launch("name: short\nresources: {cpus: 0.5, memory: 0.25}\nrun: 'true'\n", "succeeded")
     assert "succeeded" in refused(ended)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_the_console_has_a_terminal_on_the_page_of_a_job(tenant: Tenant, tmp_path: Path) -> None:
+    from playwright.sync_api import sync_playwright
+
+    url, person = tenant.platform.runtime["server_url"], "shell@example.cn"
+    body = {"organisation": "控制台", "name": "陈知行", "email": person, "password": "correct horse battery"}
+    key = tenant.platform.call("POST", "/sign-up", json=body)["key"]["secret"]
+    made = tenant.platform.call("POST", "/workloads", key, json={"file": JOB})["workload"]["id"]
+    tenant.platform.wait(lambda: tenant.platform.call("GET", f"/workloads/{made}", key)["state"] == "running", "the job to run")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_context(viewport={"width": 1280, "height": 1000}).new_page()
+        page.set_default_timeout(120_000)
+        wrong: list[str] = []
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(f"{url}/sign-in")
+        page.fill("input[name=email]", person)
+        page.fill("input[name=password]", body["password"])
+        page.press("input[name=password]", "Enter")
+        page.wait_for_selector(".menu")
+        page.goto(f"{url}/workloads/{made}")
+        page.get_by_role("button", name="打开终端").click()
+        page.locator(".xterm-rows", has_text="$").wait_for()
+        page.locator(".xterm-helper-textarea").focus()
+        page.keyboard.type("cat file.txt; echo 你好 $((6*7)); stty size")
+        page.keyboard.press("Enter")
+        page.locator(".xterm-rows", has_text="你好 42").wait_for()
+        page.screenshot(path=str(tmp_path / "terminal.png"))
+        page.keyboard.type("exit 3")
+        page.keyboard.press("Enter")
+        page.get_by_text("终端已结束（3）").wait_for()
+        assert wrong == []
+        browser.close()
+    events = tenant.platform.call("GET", f"/workloads/{made}", key)["events"]
+    assert [e["actor"].startswith("usr_") for e in events if e["cause"] == "shell opened"] == [True]
+    tenant.platform.call("POST", f"/workloads/{made}/cancel", key)
 
 
 def test_the_limit_of_its_memory_is_the_works(tenant: Tenant) -> None:

@@ -19,7 +19,7 @@ from zhisuan.workload import service as workloads
 from zhisuan.workload.tables import Workload
 
 ENTER = "org:workload:enter"
-CAUSE = "shell_opened"
+CAUSE = "shell opened"
 NO_SHELLS_HERE = {
     "slurm": Text(
         "a step of Slurm beside the job would run outside its sandbox, with the rights of the platform's account",

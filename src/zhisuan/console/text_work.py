@@ -135,6 +135,7 @@ class Work:
         "restart asked for": Text("restart asked for", "应要求重新开始"),
         "preempted: work on demand needs its devices": Text("work on demand needs its devices", "按需作业需要该设备"),
         "room is made for it": Text("spot work makes way for it", "可中断作业正在让位"),
+        "shell opened": Text("a shell was opened", "打开了终端"),
         "deployment stopped": Text("the deployment was stopped", "部署已停止"),
     }
     STOPPING = Text("its site is told to stop it: {cause}", "已通知站点停止：{cause}")

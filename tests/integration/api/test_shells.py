@@ -51,7 +51,7 @@ def test_an_opening_is_told_the_way_and_written_down_once(world: World, site: Si
     assert asked(world, ident, owner) == first
     added = owner.get(f"/workloads/{ident}")["events"][len(before) :]
     me = owner.get("/me")["user"]["id"]
-    assert [(e["cause"], e["state"], e["actor"]) for e in added] == [("shell_opened", "running", me)]
+    assert [(e["cause"], e["state"], e["actor"]) for e in added] == [("shell opened", "running", me)]
 
 
 def test_each_state_without_a_shell_says_why(world: World, site: SiteAgentTwin) -> None:
@@ -85,7 +85,7 @@ def test_a_site_that_cannot_says_so(world: World, site: SiteAgentTwin) -> None:
     assert asked(world, ident, owner)["refusal"] is None
     world.pass_time(300)
     assert code_of(asked(world, ident, owner)) in ("site_unreachable", "workload_waiting")
-    assert not [e for e in owner.get(f"/workloads/{ident}")["events"] if e["cause"] == "shell_opened"]
+    assert not [e for e in owner.get(f"/workloads/{ident}")["events"] if e["cause"] == "shell opened"]
 
 
 def test_others_learn_nothing(world: World, site: SiteAgentTwin) -> None:
@@ -98,7 +98,7 @@ def test_others_learn_nothing(world: World, site: SiteAgentTwin) -> None:
     for who in (other, site.provider, world.operator, nobody, Person(world.client, site.agent.key or "")):
         told = asked(world, ident, who, opening=True)
         assert str(told).replace(ident, unknown) == str(nothing)
-    assert not [e for e in owner.get(f"/workloads/{ident}")["events"] if e["cause"] == "shell_opened"]
+    assert not [e for e in owner.get(f"/workloads/{ident}")["events"] if e["cause"] == "shell opened"]
 
 
 def test_a_key_of_one_project_leads_into_work_of_no_other(world: World, site: SiteAgentTwin) -> None:
