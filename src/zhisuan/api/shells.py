@@ -33,7 +33,8 @@ NO_SHELLS_HERE = {
 
 def answer(tx: Tx, question: ShellQuestion, ttl: timedelta) -> ShellAnswer:
     """``ttl``: for how long a site counts as there after it was heard. An opening is written into the history of the work, with who."""
-    found = tx.session.get(Workload, question.workload_id)
+    # Events of a workload are numbered: whoever adds one holds its row.
+    found = tx.session.get(Workload, question.workload_id, with_for_update=question.opening)
     who = tenancy.by_digest(tx, question.credential_digest)
     if found is None or who is None or not _may_enter(who, found):
         return ShellAnswer(refusal=_unknown(question.workload_id))

@@ -27,7 +27,7 @@ class Session(Protocol):
     async def run(self) -> int: ...
 
 
-def terminal(reader: Reader, begin: Callable[[Write], Session], tell: Callable[[str], None], ended: str) -> Callable[[], None]:
+def terminal(reader: Reader, begin: Callable[[Write], Session], tell: Callable[[str], object], ended: str) -> Callable[[], None]:
     """Draw one here, joined to what ``begin`` makes of a way to write to it. ``tell`` is told in the reader's words how it stands; ``ended``
     is the text for its end, with ``status``. Returns what lets go of it; the page's end does so too."""
     screen = hold(lambda: ui.xterm(OPTIONS))
@@ -66,6 +66,6 @@ def terminal(reader: Reader, begin: Callable[[Write], Session], tell: Callable[[
     return let_go
 
 
-def line_words(reader: Reader, tell: Callable[[str], None]) -> Callable[[bool], None]:
+def line_words(reader: Reader, tell: Callable[[str], object]) -> Callable[[bool], None]:
     """Says whether the connection stands."""
     return lambda stands: tell(reader.say(Space.CONNECTED if stands else Space.LOST))

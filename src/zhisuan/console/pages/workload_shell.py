@@ -3,7 +3,7 @@
 import codecs
 from collections.abc import Callable
 
-from zhisuan.console.parts import button, card, command, div, el, live, place
+from zhisuan.console.parts import Live, button, card, command, div, el, live, place
 from zhisuan.console.reader import Reader
 from zhisuan.console.show import attempt
 from zhisuan.console.terminal import Session, Write, terminal
@@ -20,6 +20,7 @@ class ShellCard:
         self._stands = False
         self._let_go: Callable[[], None] | None = None
         self.place = place()
+        self.line: Live | None = None
 
     def fill(self, state: str, kind: str) -> None:
         stands = state == "running" and kind != "workspace" and self.reader.may("org:workload:enter")
@@ -27,7 +28,7 @@ class ShellCard:
             return
         self._stands = stands
         if not stands:
-            self.line.set_text(self.reader.say(Beside.OVER))
+            self._tell(self.reader.say(Beside.OVER))
             return
         say = self.reader.say
         self.place.clear()
@@ -40,6 +41,10 @@ class ShellCard:
             with self.box:
                 el("p", say(Beside.ABOUT), "muted")
                 command(f"zhisuan jobs shell {self.workload_id}", say)
+
+    def _tell(self, text: str) -> None:
+        if self.line is not None:
+            self.line.set_text(text)
 
     async def _open(self) -> None:
         if self._stands:
@@ -60,6 +65,6 @@ class ShellCard:
         if self._let_go is not None:
             self._let_go()
         self.box.clear()
-        self.line.set_text("")
+        self._tell("")
         with self.box:
-            self._let_go = terminal(self.reader, begin, self.line.set_text, self.reader.say(Beside.ENDED))
+            self._let_go = terminal(self.reader, begin, self._tell, self.reader.say(Beside.ENDED))
