@@ -66,6 +66,6 @@ def terminal(reader: Reader, begin: Callable[[Write], Session], tell: Callable[[
     return let_go
 
 
-def line_words(reader: Reader, tell: Callable[[str], object]) -> Callable[[bool], None]:
+def line_words(reader: Reader, tell: Callable[[str], object]) -> Callable[[bool], object]:
     """Says whether the connection stands."""
     return lambda stands: tell(reader.say(Space.CONNECTED if stands else Space.LOST))
