@@ -23,7 +23,7 @@ from zhisuan.simulation.openb.shapes import SHAPES, make
 from zhisuan.simulation.rows import Skips
 
 sys.path.append(str(Path(__file__).parents[1] / "placement" / "cards"))
-from cards_checker import broken  # noqa: E402
+from cards_checker import broken
 
 USUAL, NAMING = SHAPES[0], next(shape for shape in SHAPES if shape.name == "third-naming-equally")
 

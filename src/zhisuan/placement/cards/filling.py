@@ -14,13 +14,15 @@ from zhisuan.placement.cards.state import State
 
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]
+MOST = 64
+"""So many kinds of task are looked at, those that ask for most: what a decision takes grows with it."""
 MANY = 10**9
 """How often a kind fits that asks for none of something."""
 
 
 class Filling:
     def __init__(self, state: State, mix: Mix) -> None:
-        self.kinds = kinds = Kinds.of(mix.most_frequent(), state.models)
+        self.kinds = kinds = Kinds.of(mix.most_demanded(MOST), state.models)
         weight = kinds.count / max(int(kinds.count.sum()), 1)
         self.weight = weight * (kinds.shape_number * kinds.shape_milli)[kinds.shape] * kinds.allowed
         self.per_cpu = np.where(kinds.cpu > 0, 1 / (2 * np.maximum(kinds.cpu, 1)), MANY)

@@ -39,6 +39,11 @@ class Mix:
         """Most frequent first, equals in the order of their figures; the same for the same counts in whatever order they came."""
         return sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))[:most]
 
+    def most_demanded(self, most: int) -> list[tuple[Task, int]]:
+        """Those that ask for cards, by what all of a kind ask for together, most first."""
+        asked = [item for item in self.counts.items() if item[0].num_gpu]
+        return sorted(asked, key=lambda item: (-item[1] * item[0].total_milli, item[0]))[:most]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kinds:

@@ -36,27 +36,31 @@ class Zhisuan(Scored):
         self.prices = Prices.none(state)
         self.programme = Programme(state, mix)
         self.next_milli = 0
+        self.is_over = False
         self._learn()
 
     def _learn(self) -> None:
         self.filling = Filling(self.state, self.mix)
         self.loss: Reals = np.zeros(self.state.count, np.float64)
         self.loss_version = 0
-        self.forget()
 
     def prepare(self) -> None:
         """Prices anew, after a twentieth of what is left to arrive, or a four-hundredth of the capacity if that is more.
 
-        What is learned early is learned after each doubling as well.
+        What is learned from arrivals is taken over at the same times, and after each doubling while they are few. When as much has
+        arrived as there is, nothing is kept any more.
         """
         capacity, arrived = self.state.capacity_milli, self.mix.arrived_milli
-        if arrived < self.next_milli or not self.mix.counts:
+        if arrived < self.next_milli or not self.mix.counts or self.is_over:
             return
         left = max(capacity - arrived, 0)
         step = max(min(left // 20, capacity // 25), capacity // 400, 1)
         self.next_milli = arrived + (min(step, max(arrived, capacity // 400)) if self.mix.learns else step)
-        self.prices = self.programme.solve(left)
-        self._learn()
+        self.is_over = left == 0
+        self.prices = Prices.none(self.state) if self.is_over else self.programme.solve(left)
+        if self.mix.learns:
+            self._learn()
+        self.forget()
 
     def choose(self, task: Task) -> Choice | Refusal:
         self.mix.see(task)
