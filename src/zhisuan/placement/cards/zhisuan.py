@@ -22,8 +22,8 @@ from zhisuan.placement.cards.state import State
 from zhisuan.placement.cards.types import CARD, Choice, Refusal, Task
 
 Ints = NDArray[np.int64]
-WEIGHT = 5
-ROOM = 500
+WEIGHT = 20
+ROOM = 300
 
 
 class Zhisuan(Scored):
