@@ -159,6 +159,8 @@ def test_options_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
         {"pods": pod_file, "policy": ["best"]},
         {"pods": pod_file, "seeds": 2, "placement": tmp_path / "o.csv"},
         {"pods": pod_file, "plot": tmp_path / "o.txt"},
+        {"stream": str(pod_file), "as_json": True},
+        {"stream": str(pod_file), "plot": tmp_path / "o.svg"},
     ]
     for options in wrong:
         with pytest.raises(InvalidInput):

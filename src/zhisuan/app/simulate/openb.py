@@ -138,6 +138,11 @@ def openb(
         raise _refused(
             "A placement file and a stream are of one policy and one seed.", "放置文件与到达流仅限单个策略与种子。"
         )
+    if stream is not None and (plot is not None or ((as_json or timing) and placement is None)):
+        raise _refused(
+            "A stream has no plot, and its --json and --timing need --placement, since placements go to standard output.",
+            "到达流不支持绘图；--json 与 --timing 需同时给出 --placement，因为放置结果写到标准输出。",
+        )
     skips = Skips()
     cluster = read_nodes(nodes, skips)
     tasks = read_tasks(pods, skips, {n.model for n in cluster}) if pods is not None else None
