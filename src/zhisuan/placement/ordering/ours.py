@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from zhisuan.placement.ordering.filling import fill, fill_two
-from zhisuan.placement.ordering.history import EDGES, LEVELS, Ints, Ranks, level_of
+from zhisuan.placement.ordering.history import Ints, Ranks, level_of
 from zhisuan.placement.ordering.ranked import by_rank
 from zhisuan.placement.ordering.types import NONE, Orders, Queue
 
@@ -63,10 +63,7 @@ class Zhisuan:
         here = len(open_rows)
         order = by_rank(self.rank(queue, rows, here))
         cards = jobs.cards[rows[order]]
-        if extra < room:
-            taken = order[fill_two(cards, order >= here, room, extra)]
-        else:
-            taken = order[fill(cards, room)]
+        taken = order[fill_two(cards, order >= here, room, extra)] if extra < room else order[fill(cards, room)]
         keeps = np.zeros(here, bool)
         keeps[taken[taken < here]] = True
         return Orders(np.concatenate([starts, rows[taken[taken >= here]]]), open_rows[~keeps], again)

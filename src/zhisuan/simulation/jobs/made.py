@@ -30,7 +30,9 @@ def make(count: int, seed: int, shape: str) -> Trace:
     submitted = _arrivals(random, count, span, shape)
     group = np.repeat(random.choice(GROUPS, count, p=_zipf(GROUPS)), random.geometric(1 / BATCH, count))[:count]
     cards = random.choice([1, 2, 4, 8, 16, 32], count, p=[0.8, 0.06, 0.07, 0.05, 0.015, 0.005])
-    level = np.repeat(random.normal(0, 1.6, count), random.geometric(1 / BATCH, count))[:count] + random.normal(0, 0.8, count)
+    level = np.repeat(random.normal(0, 1.6, count), random.geometric(1 / BATCH, count))[:count] + random.normal(
+        0, 0.8, count
+    )
     seconds = 900 * np.exp(level + 0.3 * np.log2(cards))
     if shape == "heavy":
         seconds = 120 * (random.pareto(1.1, count) + 1)
@@ -42,7 +44,14 @@ def make(count: int, seed: int, shape: str) -> Trace:
         seconds = np.where(wide, random.uniform(3_600, 8 * 3_600, count), seconds)
     seconds = np.clip(np.ceil(seconds), 1, 30 * DAY).astype(np.int64)
     names = tuple(f"g{n}" for n in range(GROUPS))
-    return Trace(f"{shape}-{count}-{seed}", submitted - submitted[0], seconds, cards.astype(np.int64), group.astype(np.int64), names)
+    return Trace(
+        f"{shape}-{count}-{seed}",
+        submitted - submitted[0],
+        seconds,
+        cards.astype(np.int64),
+        group.astype(np.int64),
+        names,
+    )
 
 
 def _arrivals(random: np.random.Generator, count: int, span: int, shape: str) -> np.ndarray:
@@ -51,7 +60,9 @@ def _arrivals(random: np.random.Generator, count: int, span: int, shape: str) ->
     kept = at[random.random(count * 3) < 0.6 + 0.4 * np.sin(at * 2 * np.pi / DAY)]
     at = np.resize(kept if len(kept) else at, count)
     if shape == "bursty":
-        burst = random.uniform(0, max(span - 3_600, 1), 20)[random.integers(0, 20, count)] + random.uniform(0, 3_600, count)
+        burst = random.uniform(0, max(span - 3_600, 1), 20)[random.integers(0, 20, count)] + random.uniform(
+            0, 3_600, count
+        )
         at = np.where(random.random(count) < 0.5, burst, at)
     return np.sort(at).astype(np.int64)
 

@@ -40,6 +40,8 @@ class Replay:
     foreseen: Ints
     median: Ints
     waited: Ints
+    longest: Ints
+    """The longest time it waited at a stretch."""
     course: list[tuple[int, int, int]]
     decisions: int = 0
 
@@ -65,8 +67,8 @@ class Player:
         self.stretch = np.zeros(size, np.int64)
         self.runs = np.zeros(size, bool)
         self.ends: list[tuple[int, int, int]] = []
-        empty = [np.zeros(size, np.int64) for _ in range(6)]
-        self.result = Replay(policy.name, empty[0] - 1, empty[1] - 1, *empty[2:], np.zeros(size, np.int64), [])
+        empty = [np.zeros(size, np.int64) for _ in range(8)]
+        self.result = Replay(policy.name, empty[0] - 1, empty[1] - 1, *empty[2:], [])
 
     def play(self, told: Callable[[int], None] = lambda done: None) -> Replay:
         submitted = self.trace.submitted.tolist()
@@ -117,6 +119,7 @@ class Player:
         self._account(now)
         for row in gone:
             self.result.ended[row] = now
+            self.result.overhead[row] += int(jobs.owed[row])
             self.runs[row] = False
             self.stretch[row] += 1
             self.free += int(jobs.cards[row])
@@ -164,7 +167,9 @@ class Player:
         if self.free < 0 or before - len(self.waiting) != len(rows):
             raise OverCommitted(f"{self.policy.name} starts what does not wait, or more than there is room for")
         result = self.result
-        result.waited[rows] += now - jobs.since[rows]
+        waited = now - jobs.since[rows]
+        result.waited[rows] += waited
+        result.longest[rows] = np.maximum(result.longest[rows], waited)
         new = rows[result.started[rows] < 0]
         result.started[new] = now
         jobs.since[rows] = now

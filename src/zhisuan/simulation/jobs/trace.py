@@ -51,7 +51,9 @@ class Trace:
         return max(int(self.submitted[-1]), 1)
 
     def only(self, keep: NDArray[np.bool_]) -> "Trace":
-        return Trace(self.name, self.submitted[keep], self.seconds[keep], self.cards[keep], self.group[keep], self.groups)
+        return Trace(
+            self.name, self.submitted[keep], self.seconds[keep], self.cards[keep], self.group[keep], self.groups
+        )
 
 
 def of_jobs(name: str, jobs: Sequence[Job]) -> Trace:
@@ -74,7 +76,9 @@ def _job(row: dict[str, str]) -> Job:
     cards = whole(row, "num_gpus", 1)
     if cards > CARDS_MAX:
         raise BadRow(f"num_gpus is {cards}, more than {CARDS_MAX}", f"num_gpus 为 {cards}，大于 {CARDS_MAX}")
-    return Job(_instant(row["timestamp"]), _seconds(row["duration"]), cards, (row.get("cluster") or "").strip() or "all")
+    return Job(
+        _instant(row["timestamp"]), _seconds(row["duration"]), cards, (row.get("cluster") or "").strip() or "all"
+    )
 
 
 def _instant(text: str) -> int:
@@ -101,3 +105,12 @@ def _seconds(text: str) -> int:
             f"duration 为 {text.strip()}，应大于 0 且不超过 {SECONDS_MAX} 秒",
         )
     return int(value.to_integral_value(ROUND_CEILING))
+
+
+def with_users(trace: Trace, users: int, seed: int) -> Trace:
+    """Each group is divided among made-up users, the second with half as many jobs as the first and so on: a trace that names no users
+    says nothing of who they were."""
+    weight = 1 / np.arange(1, users + 1)
+    user = np.random.default_rng([seed, users]).choice(users, len(trace), p=weight / weight.sum())
+    names = tuple(f"{group}/u{n}" for group in trace.groups for n in range(users))
+    return Trace(trace.name, trace.submitted, trace.seconds, trace.cards, trace.group * users + user, names)
