@@ -1,13 +1,13 @@
 """``zhisuan simulate jobs``: a trace of jobs under several policies and capacities."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from rich.console import Console
 from rich.table import Table
 
-from zhisuan.app.simulate.shown import progress, put_json, show_skips, write_file
+from zhisuan.app.simulate.shown import Advance, progress, put_json, show_skips, write_file
 from zhisuan.base.errors import InvalidInput
 from zhisuan.base.text import Text
 from zhisuan.cli.cells import printable
@@ -60,9 +60,7 @@ def jobs(
             if not len(fits):
                 raise _nothing(given.name)
             done = number * len(given) * len(names)
-            case = compare(
-                fits, names, Setting(cards, stop_cost), rules, lambda name, n, done=done: told(done + n, name)
-            )  # type: ignore[misc]
+            case = compare(fits, names, Setting(cards, stop_cost), rules, _offset(told, done))
             _write(fits, case, plot if number == 0 else None, out)
             cases.append(case.summary)
     if as_json:
@@ -71,6 +69,10 @@ def jobs(
     show_skips(skips)
     for summary in cases:
         _show(summary)
+
+
+def _offset(told: Advance, before: int) -> Callable[[str, int], None]:
+    return lambda name, done: told(before + done, name)
 
 
 def _names(asked: Sequence[str] | None) -> list[str]:

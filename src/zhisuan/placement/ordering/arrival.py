@@ -58,4 +58,5 @@ class Easy:
         """When each is expected to end; of one that starts now, what was foreseen."""
         jobs = queue.jobs
         level = level_of(queue.attained(rows))
-        return queue.now + np.maximum(queue.outlook.remaining[jobs.kind[rows], level].astype(np.int64), 1)
+        left = np.maximum(queue.outlook.remaining[jobs.kind[rows], level].astype(np.int64), 1)
+        return np.asarray(queue.now + left)

@@ -17,8 +17,8 @@ class Rules:
     at ranks that change while jobs run."""
 
     run_min: int = 600
-    wait_max: int = 2 * 86_400
-    stay: int = 150
+    wait_max: int = 10 * 86_400
+    stay: int = 300
     pause: int = 300
 
 
@@ -53,7 +53,9 @@ class Zhisuan:
             room -= int(cards[:count].sum())
             extra = room
             if count < len(overdue):
-                begins, extra = self._reserve(queue, run[guarded], guard_ends[guarded], room, int(cards[count]))
+                held = np.concatenate([run[guarded], starts])
+                ends = np.concatenate([guard_ends[guarded], now + jobs.owed[starts] + rules.run_min])
+                begins, extra = self._reserve(queue, held, ends, room, int(cards[count]))
                 again = min(again, begins)
                 wait = np.setdiff1d(wait, overdue[: count + 1], assume_unique=True)
             else:

@@ -11,7 +11,7 @@ ROUND = 300
 """Seconds after which those whose rank changes while they run are compared again."""
 
 
-def by_rank(rank: Ranks) -> Ints:
+def by_rank(rank: Ranks | Ints) -> Ints:
     """Places in order. Of one rank, who comes first stays first: who runs before who waits, and then who was submitted first."""
     return np.argsort(rank, kind="stable")
 
@@ -30,7 +30,7 @@ class Sjf:
         return Orders(start=rows[fill(jobs.cards[rows], queue.free)])
 
 
-def preempting(queue: Queue, waiting: Ranks, running: Ranks, again: int | None) -> Orders:
+def preempting(queue: Queue, waiting: Ranks | Ints, running: Ranks | Ints, again: int | None) -> Orders:
     """All that is there in the order of its rank, as far as the cards go."""
     jobs = queue.jobs
     if int(jobs.cards[queue.waiting].sum()) <= queue.free:

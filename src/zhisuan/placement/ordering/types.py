@@ -52,7 +52,8 @@ class Queue:
     def attained(self, rows: Ints) -> Ints:
         """Seconds of work that running rows have done."""
         jobs = self.jobs
-        return jobs.served[rows] + np.maximum(self.now - jobs.since[rows] - jobs.owed[rows], 0)
+        done: Ints = jobs.served[rows] + np.maximum(self.now - jobs.since[rows] - jobs.owed[rows], 0)
+        return done
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,9 +62,7 @@ def compare(
     replays, found = {}, {}
     for number, name in enumerate(names):
         done = number * len(trace)
-        played = replay(
-            trace, policy_of(name, trace, rules), setting, lambda n, name=name, done=done: told(name, done + n)
-        )  # type: ignore[misc]
+        played = replay(trace, policy_of(name, trace, rules), setting, _offset(told, name, done))
         replays[name], found[name] = played, measure(trace, played, setting.cards)
     best = int(bound.best)
     fifo = found.get("fifo")
@@ -92,3 +90,7 @@ def compare(
         "policies": found,
     }
     return Case(setting.cards, summary, replays)
+
+
+def _offset(told: Callable[[str, int], None], name: str, before: int) -> Callable[[int], None]:
+    return lambda done: told(name, before + done)

@@ -69,4 +69,4 @@ def _arrivals(random: np.random.Generator, count: int, span: int, shape: str) ->
 
 def _zipf(count: int) -> np.ndarray:
     weight = 1 / np.arange(1, count + 1)
-    return weight / weight.sum()
+    return np.asarray(weight / weight.sum())

@@ -74,7 +74,7 @@ def _course(replay: Replay) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     def means(values: np.ndarray) -> np.ndarray:
         sums = np.append(0, np.cumsum(values[:-1] * np.diff(times)))
-        return np.diff(np.interp(edges, times, sums)) / places
+        return np.asarray(np.diff(np.interp(edges, times, sums)) / places)
 
     return (edges[:-1] + edges[1:]) / 2 / 86_400, means(used), means(waiting)
 

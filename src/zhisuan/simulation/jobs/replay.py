@@ -67,8 +67,9 @@ class Player:
         self.stretch = np.zeros(size, np.int64)
         self.runs = np.zeros(size, bool)
         self.ends: list[tuple[int, int, int]] = []
-        empty = [np.zeros(size, np.int64) for _ in range(8)]
-        self.result = Replay(policy.name, empty[0] - 1, empty[1] - 1, *empty[2:], [])
+        never = np.full(size, -1, np.int64)
+        stops, overhead, foreseen, median, waited, longest = (np.zeros(size, np.int64) for _ in range(6))
+        self.result = Replay(policy.name, never, never.copy(), stops, overhead, foreseen, median, waited, longest, [])
 
     def play(self, told: Callable[[int], None] = lambda done: None) -> Replay:
         submitted = self.trace.submitted.tolist()
