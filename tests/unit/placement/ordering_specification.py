@@ -36,7 +36,9 @@ def srpt(now: int, cards: int, waiting: list[Plain], running: list[Plain]) -> li
     if sum(j.cards for j in waiting + running) <= cards:
         return waiting + running
     chosen: list[Plain] = []
-    for job in sorted(waiting + running, key=lambda j: (left(j), j in waiting, j.row if j in waiting else running.index(j))):
+    for job in sorted(
+        waiting + running, key=lambda j: (left(j), j in waiting, j.row if j in waiting else running.index(j))
+    ):
         if sum(j.cards for j in chosen) + job.cards <= cards:
             chosen.append(job)
     return chosen

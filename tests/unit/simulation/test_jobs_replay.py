@@ -193,7 +193,9 @@ def test_price_and_remaining_are_what_the_sums_say(counts: list[int]) -> None:
         ratios = []
         for m in range(k, LEVELS):
             ends = sum(chances[k : m + 1])
-            work = sum(chances[i] * (MIDDLES[i] - EDGES[k]) for i in range(k, m + 1)) + (alive - ends) * (until[m] - EDGES[k])
+            work = sum(chances[i] * (MIDDLES[i] - EDGES[k]) for i in range(k, m + 1)) + (alive - ends) * (
+                until[m] - EDGES[k]
+            )
             ratios.append(work / ends)
         assert price[k] == pytest.approx(min(ratios))
 
