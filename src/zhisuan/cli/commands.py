@@ -149,6 +149,7 @@ SIMULATE = Group(
         Command("openb", "@simulate-openb", Help("Tasks that share cards: how much of a cluster can be given out.", "共享加速卡的任务：集群能分配出多少。")),
         Command("jobs", "@simulate-jobs", Help("Jobs over time: how long they wait, by policy.", "作业排队：各策略下的等待时间。")),
         Command("carbon", "@simulate-carbon", Help("Work that can wait: what moving it in time and place saves.", "可延迟的任务：移动时间与地点能节省多少。")),
+        Command("batch", "@simulate-batch", Help("One pass over backlog, deferrable and spot work: the plan and its gap.", "对积压、可延迟与竞价作业的一次批量规划：计划与差距。")),
         Command("serve", "@simulate-serve", Help("Requests to models: time to first token and cost, by routing and scaling.", "模型请求：各路由与伸缩策略的首字时延与成本。")),
     ),
 )  # fmt: skip

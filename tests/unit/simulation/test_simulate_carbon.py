@@ -17,7 +17,7 @@ from zhisuan.simulation.carbon.bound import lp_bound
 from zhisuan.simulation.carbon.files import read_jobs, read_regions
 from zhisuan.simulation.carbon.made import SHAPES, Load, made_jobs, made_regions
 from zhisuan.simulation.carbon.outcome import compare, document_of, judge
-from zhisuan.simulation.carbon.replay import agnostic, all_knowing, deferring
+from zhisuan.simulation.carbon.replay import all_knowing, deferring
 from zhisuan.simulation.carbon.seeing import Foreseen
 from zhisuan.simulation.carbon.types import Case, Objective
 from zhisuan.simulation.rows import Skips
@@ -268,7 +268,7 @@ def test_the_command_shows_a_table() -> None:
         (("--shape", "round"), "shape_unknown"),
         (("--intensity", "/nowhere"), "file_unreadable"),
         (("--count", "2", "--days", "1", "--plot", "x.doc"), "picture_kind"),
-    ],  # fmt: skip
+    ],
 )
 def test_what_cannot_be_done_is_refused(args: tuple[str, ...], code: str) -> None:
     with pytest.raises(InvalidInput) as refused:
