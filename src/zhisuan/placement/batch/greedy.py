@@ -1,5 +1,7 @@
 """Jobs one after the other, each where it is cheapest among the room that is left: the baseline, and how fractions become a plan."""
 
+import copy
+
 import numpy as np
 
 from zhisuan.placement.batch.options import NEVER, Ints, Options
@@ -14,6 +16,11 @@ class Room:
         self.taken = np.zeros(options.cost.shape, np.int64)
         self.left = options.count.copy()
         self.objective = int((options.count * options.value).sum())
+
+    def copy(self) -> "Room":
+        other = copy.copy(self)
+        other.free, other.taken, other.left = self.free.copy(), self.taken.copy(), self.left.copy()
+        return other
 
     def fits(self, wish: int, site: int, slot: int) -> int:
         """How many of it still fit in there."""

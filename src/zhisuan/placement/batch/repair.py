@@ -5,22 +5,26 @@ import numpy as np
 from zhisuan.placement.batch.greedy import Room, at_prices
 from zhisuan.placement.batch.options import Ints
 
-SITES_MAX = 3
+SITES_MAX = 4
+MARGIN_SHARE = 4000
 
 
-def repair(room: Room, prices: Ints, work: int, enough: int) -> None:
-    """Tries until ``work`` jobs have been put anew, or until the objective is ``enough``; each is kept if it is no dearer, and undone if it is. The same numbers
-    are drawn each time, so the same plan gives the same plan."""
+def repair(room: Room, prices: Ints, work: int, enough: int) -> Room:
+    """The best plan found from ``room`` on, until ``work`` jobs have been put anew, or until the objective is ``enough``.
+
+    What comes out a little dearer is kept, too, less and less so towards the end (threshold accepting), and the best is returned. The
+    same numbers are drawn each time, so the same plan gives the same plan. ``room`` is used up.
+    """
     rng = np.random.default_rng(1)
     options = room.options
     priced = at_prices(options, prices)
     weight = options.cards * options.length.max(axis=1)
-    while work > 0 and room.objective > enough:
+    best, all_work = room.copy(), work
+    margin = abs(room.objective) // MARGIN_SHARE
+    most = min(SITES_MAX, len(options.free))
+    while work > 0 and best.objective > enough:
         before = room.objective
-        out = _emptied(
-            room,
-            rng.choice(len(options.free), min(int(rng.integers(1, SITES_MAX + 1)), len(options.free)), replace=False),
-        )
+        out = _emptied(room, rng.choice(len(options.free), int(rng.integers(1, most + 1)), replace=False))
         pending = np.flatnonzero(room.left)
         order = pending[np.argsort(-weight[pending] * rng.integers(50, 151, len(pending)), kind="stable")]
         work -= len(order) + len(out) + 1
@@ -28,8 +32,11 @@ def repair(room: Room, prices: Ints, work: int, enough: int) -> None:
         put = [(wish, room.taken[wish].copy()) for wish in order.tolist()]
         for wish in order.tolist():
             room.put_cheapest(wish, rank[wish])
-        if room.objective > before:
+        if room.objective > before + margin * max(work, 0) // all_work:
             _undo(room, put, out)
+        elif room.objective < best.objective:
+            best = room.copy()
+    return best
 
 
 def _emptied(room: Room, sites: Ints) -> list[tuple[int, int, int, int]]:

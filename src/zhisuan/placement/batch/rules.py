@@ -18,7 +18,7 @@ PER_WISH = 6
 ROUNDS = 60
 COLUMNS_MAX = 20_000
 DIVES, DIVE_SHARE = 60, 8
-REPAIRS = 20_000
+REPAIRS = 150_000
 GRAIN = np.divide(1, 10**6)
 CLOSE_PPM = 200
 
@@ -44,7 +44,7 @@ def plan(problem: Problem, *, time_limit_s: int = 4, gap_ppm: int = 2_000) -> Ba
     relaxed = _relax(options)
     best = min(_first_plans(options, relaxed), key=lambda room: room.objective)
     bound, stopped = relaxed.bound, "gap"
-    repair(best, relaxed.prices, REPAIRS, bound + bound * gap_ppm // 1_000_000)
+    best = repair(best, relaxed.prices, REPAIRS, bound + bound * gap_ppm // 1_000_000)
     if best.objective <= bound:
         stopped = "optimal"
     elif (best.objective - bound) * 1_000_000 > gap_ppm * abs(best.objective):
