@@ -80,9 +80,7 @@ LEFT_OUT = {
     ),
     "site_named": (
         Text("their site is not among those that the workload names", "所在站点不在作业指定的站点之内"),
-        Text(
-            "name more sites under zhisuan.sites or zhisuan.standby", "在 zhisuan.sites 或 zhisuan.standby 中增加站点"
-        ),
+        Text("name more sites under zhisuan.sites or zhisuan.standby", "在 zhisuan.sites 或 zhisuan.standby 中增加站点"),
     ),
 }
 
@@ -145,10 +143,7 @@ def _reason(
     if left_out and chosen is None:
         count = sum(r.count for r in left_out)
         said.append(
-            Text(
-                f"{count} nodes are on sites that the workload does not want.",
-                f"另有 {count} 个节点位于作业不接受的站点。",
-            )
+            Text(f"{count} nodes are on sites that the workload does not want.", f"另有 {count} 个节点位于作业不接受的站点。")
         )
     return Text(" ".join(t.en for t in said), "".join(t.zh for t in said))
 
@@ -200,4 +195,6 @@ def _worse(number: int, need: Need, other: Candidate, chosen: Candidate) -> Text
 
 def _prefixed(number: str, need: Need, made: Plan) -> Text:
     what = describe(need)
-    return Text(f"Alternative {number} ({what.en}): {made.reason.en}", f"备选 {number}（{what.zh}）：{made.reason.zh}")
+    return Text(
+        f"Alternative {number} ({what.en}): {made.reason.en}", f"备选 {number}（{what.zh}）：{made.reason.zh}"
+    )

@@ -9,9 +9,7 @@ from zhisuan.placement.types import CANDIDATES_SHOWN, Candidate
 class Ranked(Sequence[Candidate]):
     """Best first. ``order`` gives the numbers of the ``n`` best candidates (all for None), ``make`` a candidate of its number."""
 
-    def __init__(
-        self, count: int, order: Callable[[int | None], Iterator[int]], make: Callable[[int], Candidate]
-    ) -> None:
+    def __init__(self, count: int, order: Callable[[int | None], Iterator[int]], make: Callable[[int], Candidate]) -> None:
         self._count = count
         self._order = order
         self._make = make
@@ -38,11 +36,7 @@ class Ranked(Sequence[Candidate]):
         return self._made[rank]
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Sequence)
-            and len(self) == len(other)
-            and all(a == b for a, b in zip(self, other, strict=True))
-        )
+        return isinstance(other, Sequence) and len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
 
     def __hash__(self) -> int:
         return hash(tuple(self))

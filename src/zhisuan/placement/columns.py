@@ -138,9 +138,7 @@ def _fresh(source: tuple[SiteState, ...], ordered: tuple[SiteState, ...]) -> Col
             if key not in columns:
                 columns[key] = np.full(len(nodes), ABSENT.get(key[0], 0), np.int64)
             columns[key][row] = value
-    by_site = (
-        SiteColumns(*(np.array(column, np.int64) for column in zip(*heads, strict=True))) if heads else _no_sites()
-    )
+    by_site = SiteColumns(*(np.array(column, np.int64) for column in zip(*heads, strict=True))) if heads else _no_sites()
     return Columns(
         source, ordered, tuple(nodes), np.array(site_of, np.int64), np.array(first_row, np.int64), by_site, columns,
         TermColumns.of(terms), tuple(classes),

@@ -50,12 +50,7 @@ class Preemption:
 
     def as_dict(self) -> dict[str, Any]:
         """For the record of the work that they make way for: how many, not whose."""
-        return {
-            "site_id": self.site_id,
-            "site_name": self.site_name,
-            "leases": len(self.lease_ids),
-            "loss_udu": self.loss_udu,
-        }
+        return {"site_id": self.site_id, "site_name": self.site_name, "leases": len(self.lease_ids), "loss_udu": self.loss_udu}
 
 
 def preempt(

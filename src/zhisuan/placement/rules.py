@@ -67,7 +67,9 @@ def _of_one_class(need: Need, classes: dict[str, ClassFacts]) -> tuple[Need, ...
     )
 
 
-def _ranked_nodes(snapshot: Snapshot, columns: Columns, need: Need, prices: Prices, rows: Ints) -> Sequence[Candidate]:
+def _ranked_nodes(
+    snapshot: Snapshot, columns: Columns, need: Need, prices: Prices, rows: Ints
+) -> Sequence[Candidate]:
     compared = compare(columns, _wanted(need, prices.classes), prices, rows)
     keys = (compared.price, compared.carbon, compared.left)
 
@@ -86,7 +88,9 @@ def _ranked_gangs(
     return Ranked(len(gangs.rows), lambda first: best_first(gangs.keys(), first), make)
 
 
-def _made(snapshot: Snapshot, columns: Columns, need: Need, rows: Ints, classes: dict[str, ClassFacts]) -> Candidate:
+def _made(
+    snapshot: Snapshot, columns: Columns, need: Need, rows: Ints, classes: dict[str, ClassFacts]
+) -> Candidate:
     """The candidate of these rows, all of one site."""
     site = columns.sites[columns.site_of[rows[0]]]
     shares = (_shares(site, columns.nodes[row], need, classes) for row in rows)
@@ -146,15 +150,7 @@ def _shares(site: SiteState, node: NodeState, need: Need, classes: dict[str, Cla
     taken = [(cpu, need.cpus_milli), (memory, need.memory_mib), *((card, MILLI_CARD) for card in cards)]
     factors = dict(site.factors_ppm)
     shares = tuple(
-        Share(
-            d.id,
-            d.key,
-            d.kind,
-            None if d.kind == "memory" else d.class_id,
-            amount,
-            d.free - amount,
-            factors.get(d.class_id or "", PPM),
-        )
+        Share(d.id, d.key, d.kind, None if d.kind == "memory" else d.class_id, amount, d.free - amount, factors.get(d.class_id or "", PPM))
         for d, amount in taken
     )
     return NodeShares(node.id, node.hostname, shares)
@@ -278,29 +274,23 @@ def _rejection(name: str, count: int, need: Need) -> Rejection:
             Text("other work there ends", "等待其他作业结束"),
         ),
         "gang_capacity": (
-            Text(
-                f"their site cannot give {need.nodes} such nodes to one workload",
-                f"所在站点无法为一个作业提供 {need.nodes} 个这样的节点",
-            ),
+            Text(f"their site cannot give {need.nodes} such nodes to one workload", f"所在站点无法为一个作业提供 {need.nodes} 个这样的节点"),
             Text("ask for fewer nodes", "减少节点数"),
         ),
         "gang_free": (
-            Text(
-                f"their site has fewer than {need.nodes} such nodes free now",
-                f"所在站点当前空闲的此类节点不足 {need.nodes} 个",
-            ),
+            Text(f"their site has fewer than {need.nodes} such nodes free now", f"所在站点当前空闲的此类节点不足 {need.nodes} 个"),
             Text("other work there ends", "等待其他作业结束"),
         ),
     }[name]
     return Rejection(name, count, name in PERMANENT, text, unblock)
 
 
-def _reason(snapshot: Snapshot, need: Need, ranked: Sequence[Candidate], rejections: tuple[Rejection, ...]) -> Text:
+def _reason(
+    snapshot: Snapshot, need: Need, ranked: Sequence[Candidate], rejections: tuple[Rejection, ...]
+) -> Text:
     out = sum(r.count for r in rejections)
     if rejections and need.jupyterlab and not any(site.jupyterlab for site in snapshot.sites):
-        return Text(
-            "No site offers JupyterLab now; it waits for one that does.", "目前没有站点提供 JupyterLab，正在等待。"
-        )
+        return Text("No site offers JupyterLab now; it waits for one that does.", "目前没有站点提供 JupyterLab，正在等待。")
     if not ranked:
         if not rejections:
             return Text("No site has joined yet.", "尚无站点加入。")

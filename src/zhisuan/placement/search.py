@@ -96,9 +96,7 @@ def _permanent(columns: Columns, wanted: Wanted, classes: dict[str, ClassFacts])
         note(_cards_of(columns, names) == 0, "accelerator_class")
         note(_cards_of(columns, [c for c in names if classes[c].rate_udu_per_hour is not None]) == 0, "rated")
     if wanted.cards:
-        note(
-            ~_cards(columns, wanted, classes, "whole", np.arange(len(never), dtype=np.int64))[0], "accelerator_capacity"
-        )
+        note(~_cards(columns, wanted, classes, "whole", np.arange(len(never), dtype=np.int64))[0], "accelerator_capacity")
     note(columns.column("most", "cpu") < wanted.cpus_milli, "cpu_capacity")
     note(columns.column("most", "memory") < wanted.memory_mib, "memory_capacity")
     return never
