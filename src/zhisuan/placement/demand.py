@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 
-RECENT = 4
+RECENT = 8
+"""Periods that make the level; fewer follow chance, more are slow (figures in docs/benchmarks/serve.md)."""
 LEVEL_PERMILLE_MAX = 4_000
 
 
 def expected(past: Sequence[int], ahead: int, season: int = 0) -> tuple[int, ...]:
     """Demand of each of the next ``ahead`` periods, in whole numbers, rounded up.
 
-    Without a season, or before one is complete: the mean of the last periods, plus their drift while it rises. With one: what the
+    Without a season, or before one is complete: the mean of the last periods, plus half their drift while it rises. With one: what the
     same period was a season ago, times how the last periods compare with theirs a season ago (at most fourfold).
     """
     if not past:
@@ -22,4 +23,4 @@ def expected(past: Sequence[int], ahead: int, season: int = 0) -> tuple[int, ...
     level = -(-sum(last) // len(last))
     before = past[-2 * RECENT : -RECENT]
     rise = max(0, level - sum(before) // len(before)) if len(before) == RECENT else 0
-    return tuple(level + rise * (step + 1) // RECENT for step in range(ahead))
+    return tuple(level + rise * (step + 1) // (2 * RECENT) for step in range(ahead))

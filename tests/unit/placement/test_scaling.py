@@ -31,8 +31,8 @@ def seen(**given: object) -> Seen:
         (OnTokenRate(1_000), {"tokens": (99_999, 40_000, 40_000, 40_000, 40_001)}, 5),
         (OnTokenRate(1_000), {"tokens": (), "in_flight": 3}, 1),
         (OnForecast(1_000), {"tokens": (20_000,) * 8}, 2),
-        (OnForecast(1_000), {"tokens": (10_000,) * 4 + (20_000,) * 4}, 4),
-        (OnForecast(1_000, 8), {"tokens": (10_000, 10_000, 50_000, 10_000) * 3}, 5),
+        (OnForecast(1_000), {"tokens": (10_000,) * 8 + (20_000,) * 8}, 3),
+        (OnForecast(1_000, 8), {"tokens": (10_000, 10_000, 50_000, 10_000) * 4}, 5),
     ],
 )
 def test_each_rule_wants_what_it_says(rule: Rule, facts: dict[str, object], wanted: int) -> None:
@@ -69,8 +69,8 @@ def test_what_is_expected_is_whole_not_negative_and_bounded_by_what_was_seen(
 
 
 def test_a_season_comes_again_at_the_level_of_today() -> None:
-    day = [10, 20, 40, 30, 20, 10]
-    today = [2 * one for one in day]
-    assert expected(day + today[:4], 2, 6) == (40, 20)
+    day = [10 + place * (24 - place) for place in range(24)]
+    today = [2 * one for one in day[:10]]
+    assert expected(day + day + today, 5, 24) == tuple(2 * one for one in day[10:15])
     assert expected([7] * 20, 3) == (7, 7, 7)
     assert expected([], 2) == (0, 0)

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 from random import Random as Chance
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,15 +23,19 @@ SECOND = 1_000_000
 SMALL = Speed(prefill_ns=50_000, base_us=1_000, decode_us=10, chunk=700, batch_max=4, blocks=12)
 
 
-def played(
-    trace: Trace, routing: str = "zhisuan", *, replicas: int = 2, speed: Speed = SMALL, rule: Rule | None = None,
+def replay_of(
+    routing: str = "zhisuan", *, replicas: int = 2, speed: Speed = SMALL, rule: Rule | None = None,
     range_of: tuple[int, int] | None = None, queue_max: int = 0, timeout_us: int = 0, look_us: int = SECOND,
-) -> Result:  # fmt: skip
+) -> Replay:  # fmt: skip
     least, most = range_of or (replicas, replicas)
     setting = Setting(
         speed, replicas, Bounds(least, most, 3 * SECOND, 5 * SECOND), look_us, queue_max, timeout_us, speed.blocks
     )
-    return Replay(setting, POLICIES[routing](Chance(5).random), rule or Fixed(replicas)).run(trace)
+    return Replay(setting, POLICIES[routing](Chance(5).random), rule or Fixed(replicas))
+
+
+def played(trace: Trace, routing: str = "zhisuan", **options: Any) -> Result:
+    return replay_of(routing, **options).run(trace)
 
 
 @st.composite
@@ -68,10 +73,12 @@ def test_every_request_ends_exactly_once_and_within_bounds(
     """Also under scaling to zero, refusals and clients that give up; each state of each replica is looked at."""
     replicas = max(replicas, scaling == "fixed")
     with watched() as ended:
-        result = played(
-            trace, routing, replicas=replicas, rule=SCALINGS[scaling](replicas, Targets(2, 1, 1_000, 0)),
+        replay = replay_of(
+            routing, replicas=replicas, rule=SCALINGS[scaling](replicas, Targets(2, 1, 1_000, 0)),
             range_of=(0, 4), queue_max=queue_max, timeout_us=timeout_us,
         )  # fmt: skip
+        result = replay.run(trace)
+    assert all(known.in_flight == known.unread == 0 and not known.waiting for known in replay.book.replicas.values())
     assert sorted(ended) == sorted(call.number for call in result.calls if call.outcome == "completed")
     for call in result.calls:
         assert call.outcome in ("completed", "gave_up", "refused", "too_long")
