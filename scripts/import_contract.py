@@ -37,7 +37,8 @@ TABLE: dict[str, tuple[str, ...]] = {
     "ledger": ("tenancy", "catalog", "usage"),
     "settlement": ("supply", "catalog", "ledger"),
     "green": ("supply", "usage"),
-    "simulation": ("supply", "catalog", "workload", "placement", "gateway"),
+    # usage and green: their pure formulas, so that a simulated bill and footprint are the real ones.
+    "simulation": ("supply", "catalog", "workload", "placement", "gateway", "usage", "green"),
     "sdk": (),
     "cli": ("sdk",),
     "console": ("sdk",),

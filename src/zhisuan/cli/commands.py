@@ -150,6 +150,7 @@ SIMULATE = Group(
         Command("jobs", "@simulate-jobs", Help("Jobs over time: how long they wait, by policy.", "作业排队：各策略下的等待时间。")),
         Command("carbon", "@simulate-carbon", Help("Work that can wait: what moving it in time and place saves.", "可延迟的任务：移动时间与地点能节省多少。")),
         Command("serve", "@simulate-serve", Help("Requests to models: time to first token and cost, by routing and scaling.", "模型请求：各路由与伸缩策略的首字时延与成本。")),
+        Command("city", "@simulate-city", Help("A whole city: waits, cost, carbon and fairness, and what if.", "整座城市：等待、费用、碳排放与公平性，以及假设分析。")),
     ),
 )  # fmt: skip
 

@@ -4,10 +4,11 @@ Each alternative is planned by itself on the sites that are wished for; their ca
 is preferred comes before price: a primary site before its standbys, and of an ordered list what stands first.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from zhisuan.base.text import Text
+from zhisuan.placement.candidates import Merged
 from zhisuan.placement.rules import plan
 from zhisuan.placement.types import Candidate, Need, Part, Plan, Rejection, SiteState, Snapshot
 
@@ -30,24 +31,21 @@ class Wish:
 
 def plan_wish(snapshot: Snapshot, wish: Wish) -> Plan:
     """All candidates of all alternatives, best first; ``Candidate.alternative`` says of which one each is."""
-    tiers = {site.id: _tier(site, wish) for site in snapshot.sites}
-    wanted = tuple(site for site in snapshot.sites if isinstance(tiers[site.id], int))
+    tiers = {site.id: _tier(site, wish) for site in snapshot.sites} if _names_sites(wish) else {}
+    wanted = tuple(site for site in snapshot.sites if isinstance(tiers.get(site.id, 0), int))
     narrowed = snapshot if len(wanted) == len(snapshot.sites) else replace(snapshot, sites=wanted)
     plans = [plan(narrowed, need) for need in wish.needs]
-    left_out = _left_out(snapshot, tiers)
+    left_out = _left_out(snapshot, tiers) if tiers else ()
     if len(plans) == 1 and not left_out and not wish.standby:
         return plans[0]
     several = len(plans) > 1
-    ranked = tuple(
-        sorted(
-            (
-                _preferred(candidate, wish, tiers, number if several else 0)
-                for number, made in enumerate(plans, 1)
-                for candidate in made.candidates
-            ),
-            key=lambda c: c.order,
-        )
-    )
+    preferred = [_all_preferred(made, wish, tiers, number if several else 0) for number, made in enumerate(plans, 1)]
+    ranked: Sequence[Candidate]
+    if wish.standby:
+        # A standby's tier comes before its price: the candidates of one plan are in another order then.
+        ranked = tuple(sorted((candidate for part in preferred for candidate in part), key=lambda c: c.order))
+    else:
+        ranked = Merged(sum(len(made.candidates) for made in plans), preferred)
     rejections = left_out + tuple(
         _named(rejection, need) if several else rejection
         for need, made in zip(wish.needs, plans, strict=True)
@@ -85,6 +83,10 @@ LEFT_OUT = {
 }
 
 
+def _names_sites(wish: Wish) -> bool:
+    return bool(wish.sites or wish.avoid_sites or wish.regions)
+
+
 def _tier(site: SiteState, wish: Wish) -> int | str:
     """0 for a site of the first choice, then standbys in their order; or the constraint that leaves it out."""
     names = (site.id, site.name)
@@ -107,12 +109,16 @@ def _left_out(snapshot: Snapshot, tiers: dict[str, int | str]) -> tuple[Rejectio
     return tuple(found)
 
 
+def _all_preferred(made: Plan, wish: Wish, tiers: dict[str, int | str], number: int) -> Iterator[Candidate]:
+    return (_preferred(candidate, wish, tiers, number) for candidate in made.candidates)
+
+
 def _preferred(candidate: Candidate, wish: Wish, tiers: dict[str, int | str], number: int) -> Candidate:
     parts = candidate.parts
     if wish.ordered and number:
         parts = (Part("preference", number, "place", Text("place in the ordered list", "有序列表中的次序")), *parts)
     if wish.standby:
-        tier = tiers[candidate.site_id]
+        tier = tiers.get(candidate.site_id, 0)
         text = Text("standby (0: primary)", "备用次序（0 为主站点）")
         parts = (Part("standby", tier if isinstance(tier, int) else 0, "place", text), *parts)
     return replace(candidate, parts=parts, alternative=number)
@@ -127,7 +133,7 @@ def _named(rejection: Rejection, need: Need) -> Rejection:
 def _reason(
     wish: Wish,
     plans: list[Plan],
-    ranked: tuple[Candidate, ...],
+    ranked: Sequence[Candidate],
     tiers: dict[str, int | str],
     left_out: tuple[Rejection, ...],
 ) -> Text:
@@ -149,7 +155,7 @@ def _reason(
 
 
 def _of_site(wish: Wish, chosen: Candidate, tiers: dict[str, int | str]) -> Text:
-    tier = tiers[chosen.site_id]
+    tier = tiers.get(chosen.site_id, 0)
     if tier == 0:
         return Text(f"{chosen.site_name} is the primary site.", f"{chosen.site_name} 为主站点。")
     before = (*wish.sites, *wish.standby[: int(tier) - 1])

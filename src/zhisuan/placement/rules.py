@@ -4,6 +4,7 @@ import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from zhisuan.base.money import cost_ucny
 from zhisuan.base.text import Text
@@ -111,6 +112,7 @@ def plain_names(class_id: str, model: str) -> frozenset[str]:
     return frozenset({_plain(class_id)} | {_plain("".join(w[:n])) for w in starts for n in range(1, len(w) + 1)})
 
 
+@lru_cache(maxsize=4096)
 def _plain(name: str) -> str:
     return "".join(ch for ch in name.lower() if ch.isalnum())
 

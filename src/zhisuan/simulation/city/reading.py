@@ -6,8 +6,8 @@ from pathlib import Path
 from zhisuan.base.errors import InvalidInput
 from zhisuan.base.text import Text
 from zhisuan.catalog.device_classes import load_device_classes
-from zhisuan.catalog.price_file import default_price_book, parse_price_book
 from zhisuan.catalog.price_book import PriceBook
+from zhisuan.catalog.price_file import default_price_book, parse_price_book
 from zhisuan.simulation.city.table import Problems, Row, once, read_table
 from zhisuan.simulation.city.types import HOURS_A_DAY, City, CitySite, NodeGroup
 from zhisuan.simulation.city.work import JOB_COLUMNS, read_jobs

@@ -4,7 +4,7 @@
    the order in which they were foreseen.
 2. After them what waits is tried on the snapshot of that moment, in the order of the policy: everything where something has become
    free, else what has just arrived. What found no place is not tried again in the same pass: a pass only takes.
-3. Work on demand that finds no place ends spot work by ``placement.preemption``, with notice; the site where room is made takes no other
+3. Work on demand that finds no place (looked at when it is tried, at most every ten minutes for equal work) ends spot work by ``placement.preemption``, with notice; the site where room is made takes no other
    spot work until then. What made way waits again and goes on from its last checkpoint.
 4. A job that no site could ever take is refused when it arrives, with the reason.
 """
@@ -27,6 +27,9 @@ from zhisuan.simulation.city.watch import Watch
 END, TURN, ARRIVE = range(3)
 IDLE_HOURS_MAX = 48
 """So many hours without anything that ends or arrives, and waiting work waits for ever."""
+
+ROOM_AGAIN_SECONDS = 600
+"""So long after room was looked for it is not looked for again for equal work."""
 
 WAITING, RUNNING, DONE, REFUSED = "waiting", "running", "done", "refused"
 
@@ -90,7 +93,7 @@ class Replay:
         self._waiting: dict[int, Waiting] = {}
         self._running: dict[int, Running] = {}
         self._room: dict[int, frozenset[int]] = {}
-        self._hopeless: set[Wish] = set()
+        self._room_tried: dict[Wish, int] = {}
         self._used_by = {org: Counter[str]() for org in city.homes}
         self._done = self._started = 0
         for number, job in enumerate(city.jobs):
@@ -130,8 +133,6 @@ class Replay:
                 freed = self._turn(what) or freed
             else:
                 arrived.append(self._arrive(what))
-        if freed:
-            self._hopeless.clear()
         self._try(list(self._waiting.values()) if freed or self.rules.policy.blocks else [w for w in arrived if w is not None])
 
     def _turn(self, hour: int) -> bool:
@@ -167,7 +168,8 @@ class Replay:
     def _wish(self, job: Job) -> Wish:
         key = (job.needs, job.org if job.within_us is not None else "", job.within_us)
         if key not in self._wishes:
-            sites = () if job.within_us is None else self.city.reach(job.org, job.within_us)
+            # Without any site in reach it names its home, which is gone: no name at all would mean every site.
+            sites = () if job.within_us is None else self.city.reach(job.org, job.within_us) or (self.city.homes[job.org],)
             self._wishes[key] = Wish(job.needs, sites=sites)
         return self._wishes[key]
 
@@ -220,8 +222,6 @@ class Replay:
         running = Running(number, waiting, chosen, held, self.now, whole, factor)
         self._running[number] = running
         self._use(running, 1)
-        if waiting.job.spot:
-            self._hopeless.clear()
         fate = self.fates[waiting.number]
         fate.state, fate.waited = RUNNING, waiting.waited
         fate.first_start = self.now if fate.first_start is None else fate.first_start
@@ -245,15 +245,15 @@ class Replay:
                 used[share.class_id] += sign * share.amount
 
     def _make_room(self, waiting: Waiting, wish: Wish) -> None:
-        if waiting.number in self._room or wish in self._hopeless:
+        if waiting.number in self._room or self.now - self._room_tried.get(wish, -ROOM_AGAIN_SECONDS) < ROOM_AGAIN_SECONDS:
             return
+        self._room_tried[wish] = self.now
         spot = [self._holding(r) for r in self._running.values() if r.waiting.job.spot and not r.ending]
         if not spot:
             return
         ending = [self._holding(r) for r in self._running.values() if r.ending]
         decided = preempt(self.board.snapshot(), wish, spot, ending)
         if decided is None:
-            self._hopeless.add(wish)
             return
         ended = frozenset(int(ident) for ident in decided.lease_ids)
         self._room[waiting.number] = ended
