@@ -119,13 +119,13 @@ class Board:
         for site in self._city.sites:
             old = self._states[site.name]
             out = self._out(site.name, hour)
-            new = replace(old, grid_g_per_mwh=site.grid_g_per_mwh[hour % 24], offered=site.is_open(hour), reachable=not out)
-            if new == old:
+            grid, offered = site.grid_g_per_mwh[hour % 24], site.is_open(hour)
+            if (grid, offered, not out) == (old.grid_g_per_mwh, old.offered, old.reachable):
                 continue
-            better = better or (new.offered and new.reachable and not (old.offered and old.reachable))
+            better = better or (offered and not out and not (old.offered and old.reachable))
             if out and old.reachable:
                 lost.append(site.name)
-            self._put(new)
+            self._put(replace(old, grid_g_per_mwh=grid, offered=offered, reachable=not out))
         return better, tuple(lost)
 
     def _out(self, name: str, hour: int) -> bool:

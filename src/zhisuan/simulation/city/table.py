@@ -69,7 +69,7 @@ class Row:
             self.bad(column, f"has more than {places} decimal places: {value}", f"小数位数超过 {places} 位：{value}")
             return least
         sign = -1 if whole.startswith("-") else 1
-        number = sign * (abs(int(whole)) * 10**places + int(part.rstrip("0").ljust(places, "0") or "0"))
+        number: int = sign * (abs(int(whole)) * 10**places + int(part.rstrip("0").ljust(places, "0") or "0"))
         if not least <= number <= most:
             low, high = least / 10**places, most / 10**places
             self.bad(column, f"is {value}, not from {low:g} to {high:g}", f"为 {value}，应在 {low:g} 到 {high:g} 之间")
