@@ -31,7 +31,7 @@ IDLE_HOURS_MAX = 48
 ROOM_AGAIN_SECONDS = 600
 """So long after room was looked for it is not looked for again for equal work."""
 
-WAITING, RUNNING, DONE, REFUSED = "waiting", "running", "done", "refused"
+TO_COME, WAITING, RUNNING, DONE, REFUSED = "to_come", "waiting", "running", "done", "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Running:
 class Fate:
     """What became of a job: ``first_start`` and ``finished`` in seconds; ``reason`` where it waits or was refused."""
 
-    state: str = WAITING
+    state: str = TO_COME
     first_start: int | None = None
     finished: int | None = None
     waited: int = 0

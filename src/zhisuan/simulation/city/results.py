@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zhisuan.simulation.city.policies import cards_wanted
-from zhisuan.simulation.city.replay import DONE, REFUSED, RUNNING, WAITING, Replay
+from zhisuan.simulation.city.replay import DONE, REFUSED, RUNNING, TO_COME, WAITING, Replay
 from zhisuan.simulation.city.types import HOUR
 
 PPM = 10**6
@@ -29,7 +29,7 @@ def summary(replay: Replay) -> dict[str, Any]:
         "seconds": replay.now,
         "sites": len(replay.city.sites),
         "capacity_milli": dict(sorted(board.capacity.items())),
-        "jobs": {"all": len(replay.fates)} | {state: states[state] for state in (DONE, RUNNING, WAITING, REFUSED)},
+        "jobs": {"all": len(replay.fates)} | {state: states[state] for state in (DONE, RUNNING, WAITING, REFUSED, TO_COME)},
         "preempted": sum(fate.preempted for fate in replay.fates),
         "lost": sum(fate.lost for fate in replay.fates),
         "decisions": len(replay.decisions_ns),
