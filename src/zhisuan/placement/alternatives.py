@@ -32,7 +32,7 @@ class Wish:
 def plan_wish(snapshot: Snapshot, wish: Wish) -> Plan:
     """All candidates of all alternatives, best first; ``Candidate.alternative`` says of which one each is."""
     tiers = {site.id: _tier(site, wish) for site in snapshot.sites} if _names_sites(wish) else {}
-    wanted = tuple(site for site in snapshot.sites if isinstance(tiers.get(site.id, 0), int))
+    wanted = tuple(site for site in snapshot.sites if isinstance(tiers[site.id], int)) if tiers else snapshot.sites
     narrowed = snapshot if len(wanted) == len(snapshot.sites) else replace(snapshot, sites=wanted)
     plans = [plan(narrowed, need) for need in wish.needs]
     left_out = _left_out(snapshot, tiers) if tiers else ()

@@ -50,7 +50,7 @@ def make_city(size: Size, seed: int) -> City:
     classes = [c.class_id for c in load_device_classes() if c.kind == "accelerator" and c.class_id in book.device_rates and c.power_watts_rated]
     classes = sorted(str(c) for c in rng.choice(classes, min(len(classes), CLASSES_MAX), replace=False))
     cards = split_exactly(size.devices, [int(w) for w in 100 + rng.pareto(1.2, size.sites) * 100])
-    sites = tuple(_site(rng, number, count, classes) for number, count in enumerate(cards, 1))
+    sites = tuple(sorted((_site(rng, number, count, classes) for number, count in enumerate(cards, 1)), key=lambda s: s.name))
     homes = {f"org-{n:02}": str(rng.choice([s.name for s in sites])) for n in range(1, size.orgs + 1)}
     by_name = {s.name: s for s in sites}
     links = {
