@@ -146,7 +146,7 @@ def test_settings_change_what_they_name() -> None:
     assert (changed.outages[0].first, changed.outages[0].hours, policy.name) == (3, 2, "fair")
 
 
-@pytest.mark.parametrize("setting", ["capacity:nowhere=2", "capacity:*=0", "capacity:*=nan", "capacity:*=-1", "without=nowhere", "hours:none=2",
+@pytest.mark.parametrize("setting", ["capacity:nowhere=2", "capacity:*=0", "capacity:*=nan", "capacity:*=-1", "capacity:*=1", "without=nowhere", "hours:none=2",
                                      "outage:nowhere=1+1", "policy=luck", "speed=2", "nonsense", "prices=/does/not/exist.yaml"])  # fmt: skip
 def test_settings_that_are_none_are_refused(setting: str) -> None:
     with pytest.raises(InvalidInput):

@@ -28,7 +28,7 @@ def class_facts(book: PriceBook) -> tuple[ClassFacts, ...]:
 
 def site_state(site: CitySite, hour: int, *, reachable: bool = True) -> SiteState:
     """The empty site; its id is its name."""
-    nodes = []
+    nodes: list[NodeState] = []
     for group in site.groups:
         nodes += [_node(f"{site.name}/n{number:05}", group.cores, group.memory_mib, group.class_id, group.cards)
                   for number in range(len(nodes) + 1, len(nodes) + group.count + 1)]  # fmt: skip

@@ -127,7 +127,7 @@ def _places(city: City) -> list[_Place]:
         for group in site.groups:
             if group.class_id is not None:
                 found[group.class_id].append((group.count * group.cards, group.cards, min(group.count, site.gang_nodes_max) if group.cards == CARDS_A_NODE else 0))
-    return [_Place(c, *(f(column) for f, column in zip((sum, max, max), zip(*each, strict=True), strict=True))) for c, each in sorted(found.items())]
+    return [_Place(c, sum(n for n, _, _ in each), max(n for _, n, _ in each), max(n for _, _, n in each)) for c, each in sorted(found.items())]
 
 
 def _job(rng: np.random.Generator, number: int, org: str, habit: str, places: list[_Place], hours: int) -> Job:

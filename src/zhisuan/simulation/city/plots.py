@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from zhisuan.simulation.city.types import HOURS_A_DAY
 
 CLASSES_SHOWN = 6
-STYLE = {"svg.hashsalt": "zhisuan", "font.family": "DejaVu Sans", "font.size": 8, "svg.fonttype": "none"}
+STYLE: Any = {"svg.hashsalt": "zhisuan", "font.family": "DejaVu Sans", "font.size": 8, "svg.fonttype": "none"}
 
 
 def picture(results: Mapping[str, Mapping[str, Any]]) -> bytes:

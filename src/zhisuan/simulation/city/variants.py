@@ -70,7 +70,10 @@ def _with(city: City, policy: Policy, setting: str) -> tuple[City, Policy]:
     if equals and kind == "capacity" and name:
         _known(city, name, setting)
         times = _times(setting, value)
-        return replace(city, sites=tuple(_larger(s, times) if name in ("*", s.name) else s for s in city.sites)), policy
+        sites = tuple(_larger(s, times) if name in ("*", s.name) else s for s in city.sites)
+        if sites == city.sites:
+            raise _refused(setting, "changes nothing: nodes are whole, and there are too few", "没有变化：节点须为整数，而数量太少")
+        return replace(city, sites=sites), policy
     if equals and kind == "hours" and name:
         return _with_hours(city, name, _times(setting, value), setting), policy
     if equals and kind == "outage" and name:
