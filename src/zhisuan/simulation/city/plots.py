@@ -33,7 +33,7 @@ def picture(results: Mapping[str, Mapping[str, Any]]) -> bytes:
         axes[4].set_ylim(0, 1.05)
         axes[4].set_xlabel("days of the replay (simulated)")
         if len(results) > 1:
-            axes[1].legend(loc="upper right", ncols=len(results))
+            axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
         for axis in axes:
             axis.grid(alpha=0.25)
             axis.spines[["top", "right"]].set_visible(False)
