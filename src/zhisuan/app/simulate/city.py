@@ -167,7 +167,7 @@ def _show_parts(console: Console, base: dict[str, Any]) -> None:
     for name in (t("WHO", "名称"), t("YUAN", "元"), "kWh", "kg CO2", t("WAIT P95 (s)", "等待 p95（秒）")):
         table.add_column(name, justify="right" if name != t("WHO", "名称") else "left")
     for name, sums in base["organisations"].items():
-        table.add_row(name, _short(sums["cost_ucny"], 6), _short(sums["energy_uwh"], 9), _short(sums["carbon_ug"], 9), str(sums["wait_seconds"]["p95"]))
+        table.add_row(name, _short(sums["cost_ucny"], 6), _short(sums["energy_uwh"], 9), _short(sums["carbon_ug"], 9), _wait(sums["wait_seconds"]["p95"]))
     for name, sums in sorted(base["providers"].items(), key=lambda item: -item[1]["earned_ucny"])[:10]:
         table.add_row(name, _short(sums["earned_ucny"], 6), _short(sums["energy_uwh"], 9), _short(sums["carbon_ug"], 9), "")
     console.print(table)
@@ -175,6 +175,10 @@ def _show_parts(console: Console, base: dict[str, Any]) -> None:
         for reason in base[state][:3]:
             said = t(f"{reason['jobs']} jobs {state}: {reason['en']}", f"{reason['jobs']} 个作业{'被拒绝' if state == 'refused' else '仍在等待'}：{reason['zh']}")
             console.print(said, soft_wrap=True)
+
+
+def _wait(seconds: int | None) -> str:
+    return "–" if seconds is None else f"{seconds:,}"
 
 
 def _short(value: int, places: int) -> str:
