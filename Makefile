@@ -9,7 +9,7 @@ DATA ?=
 QUICKSTART ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-fast check format bench docs lock torch install dev clean
+.PHONY: help quickstart test test-fast check format bench bench-placement docs lock torch install dev clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -43,11 +43,14 @@ bench: dev torch ## measure; writes build/bench.json (docs/benchmarks.md says ho
 	@sh scripts/ray_env.sh $(BIN)/python
 	$(BIN)/python -m bench
 
+bench-placement: dev ## compare placement with published schedulers and bounds (docs/benchmarks/placement.md)
+	$(BIN)/python -m bench.placement
+
 docs: dev ## generate the reference pages from the code
 	$(BIN)/python -m scripts.generate_docs
 
 lock: dev ## pin the dependencies anew, with hashes
-	$(BIN)/uv pip compile -q --generate-hashes --no-header --no-annotate --universal --python-version 3.11 pyproject.toml -o requirements/base.txt
+	$(BIN)/uv pip compile -q --generate-hashes --no-header --no-annotate --universal --python-version 3.11 pyproject.toml -c requirements/constraints.in -o requirements/base.txt
 	$(BIN)/uv pip compile -q --generate-hashes --no-header --no-annotate --universal --python-version 3.11 pyproject.toml --extra train --no-emit-package torch -c requirements/base.txt -o requirements/train.txt
 	$(BIN)/uv pip compile -q --generate-hashes --no-header --no-annotate --universal --python-version 3.11 pyproject.toml --extra dev --extra train --no-emit-package torch -c requirements/base.txt -o requirements/dev.txt
 	echo 'ray[default]>=2.60' | $(BIN)/uv pip compile -q --generate-hashes --no-header --no-annotate --universal --python-version 3.11 - -o requirements/ray.txt
@@ -62,7 +65,7 @@ $(BIN)/python:
 	@mkdir -p $(STAMPS)
 
 $(STAMPS)/base: requirements/train.txt pyproject.toml | $(BIN)/python
-	@echo "installing the platform's packages (about 150 MB)"
+	@echo "installing the platform's packages (about 190 MB)"
 	@mkdir -p $(STAMPS)
 	@$(BIN)/pip install --progress-bar on --quiet --require-hashes -r requirements/train.txt
 	@$(BIN)/pip install --quiet --no-deps -e .

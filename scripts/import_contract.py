@@ -37,11 +37,13 @@ TABLE: dict[str, tuple[str, ...]] = {
     "ledger": ("tenancy", "catalog", "usage"),
     "settlement": ("supply", "catalog", "ledger"),
     "green": ("supply", "usage"),
+    # usage and green: their pure formulas, so that a simulated bill and footprint are the real ones.
+    "simulation": ("supply", "catalog", "workload", "placement", "gateway", "usage", "green"),
     "sdk": (),
     "cli": ("sdk",),
     "console": ("sdk",),
     "api": (*SERVICES, "wire"),
-    "app": (*SERVICES, "wire", "api", "site", "engines", "gateway", "sdk", "cli", "console"),
+    "app": (*SERVICES, "simulation", "wire", "api", "site", "engines", "gateway", "sdk", "cli", "console"),
     "testing": (*SERVICES, "wire", "api", "site", "engines", "gateway", "sdk", "cli", "console"),
 }
 DATABASE = (

@@ -13,6 +13,8 @@ from zhisuan.api.routes import (
     engine_accounts,
     models,
     overview,
+    places,
+    quotas,
     sites,
     templates,
     trace,
@@ -29,7 +31,7 @@ from zhisuan.wire import PREFIX
 
 ROUTERS = (
     workloads, account, sites, engine_accounts, catalog, wallet, workload_pauses, workspaces, templates, models, billing, trace,
-    overview, uploads, volumes,
+    overview, uploads, volumes, places, quotas,
 )  # fmt: skip
 """Routes are tried in this order, so those that are called most come first."""
 

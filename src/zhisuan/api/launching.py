@@ -7,10 +7,11 @@ from typing import Any
 
 from sqlalchemy import select
 
-from zhisuan.api import pinning, spot
+from zhisuan.api import pinning, queueing, spot
 from zhisuan.api.pricing import dearest_shape, shape_of
+from zhisuan.api.wishing import check_times, require_known, waits_until, wish_of
 from zhisuan.base.db import Tx
-from zhisuan.base.errors import CannotFit, FieldProblem, InvalidInput, ZhisuanError
+from zhisuan.base.errors import CannotFit, ZhisuanError
 from zhisuan.base.money import cost_ucny
 from zhisuan.base.text import Text
 from zhisuan.catalog import service as catalog
@@ -19,13 +20,16 @@ from zhisuan.catalog.price_book import PriceBook
 from zhisuan.catalog.tables import Quote
 from zhisuan.execution import service as execution
 from zhisuan.execution.live import LiveSnapshot
-from zhisuan.execution.placing import Placed, hold_sites, place, settle, take, take_unhindered
+from zhisuan.execution.placing import Placed, hold_sites, place, settle, take
 from zhisuan.execution.snapshot import class_facts
+from zhisuan.execution.taking import take_together
 from zhisuan.ledger import service as ledger
 from zhisuan.ledger.service import Funds
-from zhisuan.placement.alternatives import Wish, plan_wish, unknown_sites
-from zhisuan.placement.rules import class_ids_named
-from zhisuan.placement.types import Candidate, ClassFacts, Need, Plan, Snapshot
+from zhisuan.placement.alternatives import plan_wish
+from zhisuan.placement.queueing.quotas import Accounts
+from zhisuan.placement.queueing.types import Order, amounts_taken
+from zhisuan.placement.site_wishes import Wish
+from zhisuan.placement.types import Candidate, ClassFacts, Plan, Snapshot
 from zhisuan.workload import service as workloads
 from zhisuan.workload.spec import WorkloadSpec
 from zhisuan.workload.tables import Workload
@@ -54,7 +58,7 @@ class _Classes:
         if last is not None and last[0] is book:
             return last[1]
         rates = book.device_rates
-        rows = ((c.class_id, c.model, rates.get(c.class_id), c.power_watts_rated) for c in load_device_classes())
+        rows = ((c.class_id, c.model, rates.get(c.class_id), c.power_watts_rated, c.memory_mib) for c in load_device_classes())
         facts = class_facts(rows)
         self._last = (book, facts)
         return facts
@@ -63,43 +67,6 @@ class _Classes:
 def market_of(tx: Tx) -> Market:
     version, book = tx.memory.of(catalog.Books).in_force(tx)
     return Market(version, book, tx.memory.of(_Classes).under(book))
-
-
-def need_of(spec: WorkloadSpec) -> Need:
-    return Need(spec.cpus_milli, spec.memory_mib, spec.accelerators, spec.num_nodes, spec.workspace == "jupyter")
-
-
-def _require_known(snapshot: Snapshot, wish: Wish) -> None:
-    """A name that nothing has is a slip of the pen, and would wait for ever. Raises ``InvalidInput``."""
-    classes = {c.class_id: c for c in snapshot.classes}
-    names = dict.fromkeys(name for need in wish.needs for name, _ in need.accelerators)
-    unknown = [name for name in names if not class_ids_named(name, classes)]
-    if unknown:
-        raise InvalidInput(
-            Text(f"There is no device class called {unknown[0]}.", f"没有名为 {unknown[0]} 的设备型号。"),
-            Text(
-                "`zhisuan catalog` lists the classes; write the id or the model name.",
-                "zhisuan catalog 列出全部型号；请填写编号或型号名。",
-            ),
-            code="unknown_device_class",
-            problems=[
-                FieldProblem("resources.accelerators", Text(f"{n} is not a device class", f"{n} 不是设备型号"))
-                for n in unknown
-            ],
-        )
-    fields = (("sites", wish.sites), ("standby", wish.standby), ("avoid_sites", wish.avoid_sites))
-    problems = [
-        FieldProblem(f"zhisuan.{field}", Text(f"there is no site {name}", f"没有站点 {name}"))
-        for field, named in fields
-        for name in unknown_sites(snapshot, named)
-    ]
-    if problems:
-        raise InvalidInput(
-            Text("The file names a site that there is not.", "文件中指定了不存在的站点。"),
-            Text("Write a site's id, or its name as a quote shows it.", "请填写站点编号，或报价中显示的站点名称。"),
-            code="unknown_site",
-            problems=problems,
-        )
 
 
 def snapshot_of(tx: Tx, market: Market, ttl: timedelta, *, spot: bool = False) -> Snapshot:
@@ -112,19 +79,9 @@ def snapshot_of(tx: Tx, market: Market, ttl: timedelta, *, spot: bool = False) -
     )
 
 
-def wish_of(spec: WorkloadSpec) -> Wish:
-    """What placement is asked for: the alternatives of the file, and its wishes about sites."""
-    need, where = need_of(spec), spec.where
-    needs = tuple(
-        replace(need, cpus_milli=a.cpus_milli, memory_mib=a.memory_mib, accelerators=a.accelerators)
-        for a in spec.alternatives
-    )
-    return Wish(needs or (need,), spec.ordered, where.sites, where.standby, where.avoid_sites, where.regions)
-
-
 def checked_plan(snapshot: Snapshot, wish: Wish) -> Plan:
     """The plan of a new workload. Raises ``CannotFit`` when no site could ever run it, naming what is missing."""
-    _require_known(snapshot, wish)
+    require_known(snapshot, wish)
     made = plan_wish(snapshot, wish)
     if not made.could_ever_fit:
         raise CannotFit(
@@ -193,6 +150,9 @@ class Crowded(Exception):
 def launch(tx: Tx, asked: Asked, ttl: timedelta) -> Launched:
     """Price, check the purse, record and place a workload; all of it or nothing."""
     checked = _check(tx, asked, ttl, _Looked())
+    if isinstance(checked, _Checked):
+        accounts = queueing.limits_of(tx, [asked.org_id])
+        checked = _above_quota(accounts, checked) or _in_quota(accounts, checked)
     if isinstance(checked, ZhisuanError):
         raise checked
     return _settle(tx, checked, take(tx, checked.plan))
@@ -203,9 +163,42 @@ def launch_all(tx: Tx, asked: Sequence[Asked], ttl: timedelta) -> list[Launched 
     for another transaction."""
     looked = _Looked()
     checked = [_check(replace(tx, actor=one.by), one, ttl, looked) for one in asked]
+    accounts = queueing.limits_of(tx, [c.asked.org_id for c in checked if isinstance(c, _Checked)])
     held = hold_sites(tx, [c.plan for c in checked if isinstance(c, _Checked)])
-    taken = [take_unhindered(tx, c.plan, held) if isinstance(c, _Checked) else None for c in checked]
-    return [_settle_unhindered(tx, c, t) if isinstance(c, _Checked) else c for c, t in zip(checked, taken, strict=True)]
+    allowed = [_above_quota(accounts, c) or c if isinstance(c, _Checked) else c for c in checked]
+    plans = [c.plan if isinstance(c, _Checked) else None for c in allowed]
+    taken = take_together(tx, plans, held, _Quotas(accounts, asked))
+    return [_settle_unhindered(tx, c, t, accounts) if isinstance(c, _Checked) else c for c, t in zip(allowed, taken, strict=True)]
+
+
+def _above_quota(accounts: Accounts, checked: "_Checked") -> ZhisuanError | None:
+    asked = checked.asked
+    return queueing.above_quota(accounts, asked.org_id, asked.project_id, wish_of(asked.spec))
+
+
+def _in_quota(accounts: Accounts, checked: "_Checked") -> "_Checked":
+    asked = checked.asked
+    plan = queueing.in_quota(accounts, asked.org_id, asked.project_id, wish_of(asked.spec), checked.plan)
+    return replace(checked, plan=plan)
+
+
+@dataclass(frozen=True, slots=True)
+class _Quotas:
+    """What the quotas have room for, of orders of one transaction: what one takes counts for those after it."""
+
+    accounts: Accounts
+    asked: Sequence[Asked]
+
+    def copy(self) -> "_Quotas":
+        return replace(self, accounts=self.accounts.copy())
+
+    def admits(self, number: int, candidate: Candidate) -> bool:
+        one = self.asked[number]
+        return self.accounts.blocked(one.org_id, one.project_id, amounts_taken(candidate)) is None
+
+    def take(self, number: int, candidate: Candidate) -> None:
+        one = self.asked[number]
+        self.accounts.take(one.org_id, one.project_id, amounts_taken(candidate))
 
 
 class _Looked:
@@ -216,6 +209,7 @@ class _Looked:
         self._snapshots: dict[bool, Snapshot] = {}
         self._plans: dict[tuple[bool, Wish], Plan] = {}
         self._funds: dict[str, Funds] = {}
+        self._lines: list[queueing.Known | None] = []
 
     def market(self, tx: Tx) -> Market:
         self._market = self._market or market_of(tx)
@@ -230,6 +224,11 @@ class _Looked:
         if (spot, wish) not in self._plans:
             self._plans[spot, wish] = checked_plan(snapshot, wish)
         return self._plans[spot, wish]
+
+    def line(self, tx: Tx, ttl: timedelta) -> queueing.Known | None:
+        if not self._lines:
+            self._lines.append(line_of(tx, ttl))
+        return self._lines[0]
 
     def funds(self, tx: Tx, org_id: str) -> Funds:
         if org_id not in self._funds:
@@ -246,7 +245,7 @@ def _check(tx: Tx, asked: Asked, ttl: timedelta, looked: _Looked) -> "_Checked |
 
 def _checked(tx: Tx, asked: Asked, ttl: timedelta, looked: _Looked) -> _Checked:
     spec, spot_work = asked.spec, asked.spec.survival.spot
-    _check_stop_time(tx, spec)
+    check_times(tx.now, spec)
     pinned = pinning.pin(tx, asked.org_id, spec)
     market, wish = looked.market(tx), wish_of(spec)
     snapshot = looked.snapshot(tx, ttl, spot=spot_work)
@@ -254,12 +253,21 @@ def _checked(tx: Tx, asked: Asked, ttl: timedelta, looked: _Looked) -> _Checked:
     shape = dearest_shape(made, wish, market.book, market.classes)
     quote = catalog.quote_of(tx, asked.org_id, shape, spot=spot_work, at=(market.version, market.book))
     ledger.require_funds(looked.funds(tx, asked.org_id), quote.rate_udu_per_hour, quote.price_e8_per_du, FUNDED_SECONDS)
-    return _Checked(asked, _allowed(tx, snapshot, made, spec), quote, pinned)
+    order = Order(
+        "", asked.org_id, asked.project_id, spec.priority, int(tx.now.timestamp()), spot_work, wish, spec.max_seconds
+    )
+    allowed = _allowed(tx, ttl, snapshot, made, spec)
+    known = looked.line(tx, ttl)
+    if known is not None:
+        allowed = queueing.in_line(tx.memory.of(queueing.Queue), known, snapshot, allowed, order)
+    return _Checked(asked, allowed, quote, pinned)
 
 
-def _settle_unhindered(tx: Tx, checked: _Checked, taken: Candidate | None) -> Launched | Crowded:
-    if taken is None and checked.plan.candidates:
-        return Crowded()
+def _settle_unhindered(tx: Tx, checked: _Checked, taken: Candidate | None, accounts: Accounts) -> Launched | Crowded:
+    if taken is None:
+        checked = _in_quota(accounts, checked)
+        if checked.plan.candidates:
+            return Crowded()
     return _settle(replace(tx, actor=checked.asked.by), checked, taken)
 
 
@@ -279,83 +287,93 @@ def _settle(tx: Tx, checked: _Checked, taken: Candidate | None) -> Launched:
     return Launched(workload, quote, _at_its_price(tx, workload, placed, quote))
 
 
-def _check_stop_time(tx: Tx, spec: WorkloadSpec) -> None:
-    at = spec.survival.stop_time
-    if at is not None and at <= tx.now:
-        raise InvalidInput(
-            Text(f"The work was to stop at {at.isoformat()}, which has passed.", f"停止时间 {at.isoformat()} 已过。"),
-            Text("Give a time that lies ahead, or leave stop_at out.", "请填写将来的时间，或去掉 stop_at。"),
-            code="stop_at_passed",
-            problems=[FieldProblem("zhisuan.stop_at", Text("must lie ahead", "须晚于当前时间"))],
-        )
+def _allowed(tx: Tx, ttl: timedelta, snapshot: Snapshot, made: Plan, spec: WorkloadSpec) -> Plan:
+    start = spec.demands.start_time
+    if start is not None and start > tx.now:
+        return replace(made, candidates=(), reason=waits_until(start))
+
+    def wishes() -> set[Wish]:
+        known = line_of(tx, ttl)
+        if known is None:
+            return set()
+        in_vain = {s.place.order.id for s in known.line.standings if s.state == "quota"}
+        return {o.wish for o in known.waiting.values() if not o.spot and o.id not in in_vain}
+
+    return spot.hold_back(tx, snapshot, made, wishes) if spec.survival.spot else made
 
 
-def _allowed(tx: Tx, snapshot: Snapshot, made: Plan, spec: WorkloadSpec) -> Plan:
-    return spot.hold_back(tx, snapshot, made, wish_of_workload) if spec.survival.spot else made
+def _snapshots(tx: Tx, ttl: timedelta) -> queueing.Snapshots:
+    return lambda on_spot: snapshot_of(tx, market_of(tx), ttl, spot=on_spot)
 
 
-def wish_of_workload(workload: Workload) -> Wish:
-    return wish_of(WorkloadSpec.from_dict(workload.spec))
-
-
-class Waiting:
-    """What waiting workloads wish for, by id, and whether it is spot, as far as a process has read it: a specification never
-    changes."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, tuple[bool, Wish]] = {}
-
-    def now(self, tx: Tx) -> dict[str, Wish]:
-        """Of all that wait: those on demand before spot, each oldest first."""
-        pending = select(Workload.id).where(Workload.state == "pending")
-        ids = tx.session.scalars(pending.order_by(Workload.id)).all()
-        known = self._known
-        new = [ident for ident in ids if ident not in known]
-        rows = tx.session.execute(select(Workload.id, Workload.spec).where(Workload.id.in_(new))).all() if new else []
-        specs = {ident: WorkloadSpec.from_dict(spec) for ident, spec in rows}
-        read = {ident: (spec.survival.spot, wish_of(spec)) for ident, spec in specs.items()}
-        self._known = {ident: known.get(ident) or read[ident] for ident in ids}
-        ordered = sorted(self._known.items(), key=lambda one: (one[1][0], one[0]))
-        return {ident: wish for ident, (_, wish) in ordered}
+def line_of(tx: Tx, ttl: timedelta, *, anew: bool = False) -> queueing.Known | None:
+    """The line of what waits; None where nothing does."""
+    return tx.memory.of(queueing.Queue).look(tx, wish_of, _snapshots(tx, ttl), anew=anew)
 
 
 def placeable(tx: Tx, ttl: timedelta) -> dict[str, Wish]:
-    """Waiting workloads that would find a place now with what they wish for, those on demand before spot, oldest first: one snapshot
-    for all, each wish is planned once, nothing is locked or taken."""
-    waiting = tx.memory.of(Waiting).now(tx)
-    if not waiting:
+    """Waiting workloads that would find a place now with what they wish for, in the order in which they are asked: one snapshot for all,
+    each wish is planned once, nothing is locked or taken."""
+    known = line_of(tx, ttl, anew=True)
+    if known is None:
         return {}
-    snapshot = snapshot_of(tx, market_of(tx), ttl)
-    fits = {wish: plan_wish(snapshot, wish).chosen is not None for wish in dict.fromkeys(waiting.values())}
-    return {workload_id: wish for workload_id, wish in waiting.items() if fits[wish]}
+    return {order.id: order.wish for order in known.line.starting}
 
 
 def place_waiting(tx: Tx, workload_id: str, ttl: timedelta) -> bool | None:
-    """Place one workload if it still waits and nobody else is at it (else None); False when there is no place for it."""
+    """Place one workload if it still waits and nobody else is at it, and neither a quota nor what is kept for others is in its way (else
+    None); False when there is no place for it."""
     workload = tx.session.scalar(
         select(Workload)
-        .where(Workload.id == workload_id, Workload.state == "pending")
+        .where(Workload.id == workload_id, workloads.waits_for_place(tx.now))
         .with_for_update(skip_locked=True)
     )
     if workload is None:
         return None
     spec = WorkloadSpec.from_dict(workload.spec)
+    accounts = queueing.limits_of(tx, [workload.org_id])
     snapshot = snapshot_of(tx, market_of(tx), ttl, spot=spec.survival.spot)
-    made = _allowed(tx, snapshot, plan_wish(snapshot, wish_of(spec)), spec)
+    wish = wish_of(spec)
+    made = _allowed(tx, ttl, snapshot, plan_wish(snapshot, wish), spec)
     if made.chosen is None:
         return False
+    made = _in_line(tx, ttl, snapshot, made, _order_of(workload, spec))
+    made = queueing.in_quota(accounts, workload.org_id, workload.project_id, wish, made)
+    if made.chosen is None:
+        return None
     quoted = catalog.get_quote(tx.session, workload.quote_id)
     return _at_its_price(tx, workload, place(tx, workload, made), quoted).lease is not None
 
 
-def in_need_of_room(tx: Tx, ttl: timedelta) -> list[str]:
-    """Waiting workloads on demand for which spot work could make way; see ``spot``."""
-    return spot.in_need_of_room(tx, lambda: snapshot_of(tx, market_of(tx), ttl), wish_of_workload)
+def _order_of(workload: Workload, spec: WorkloadSpec) -> Order:
+    since = int(workload.created_at.timestamp())
+    return Order(
+        workload.id, workload.org_id, workload.project_id, spec.priority, since, spec.survival.spot, wish_of(spec), spec.max_seconds
+    )
 
 
-def make_room(tx: Tx, workload_id: str, ttl: timedelta) -> bool:
+def _in_line(tx: Tx, ttl: timedelta, snapshot: Snapshot, made: Plan, order: Order) -> Plan:
+    known = line_of(tx, ttl)
+    return made if known is None else queueing.in_line(tx.memory.of(queueing.Queue), known, snapshot, made, order)
+
+
+def in_need_of_room(tx: Tx, ttl: timedelta, least: timedelta) -> list[str]:
+    """Waiting workloads on demand for which spot work could make way, first in the line first; see ``spot``."""
+    known = line_of(tx, ttl)
+    if known is None:
+        return []
+    orders = [s.place.order for s in known.line.standings if s.state != "starts" and not s.place.order.spot]
+    present = [order for order in orders if order.id in known.waiting]
+    return spot.in_need_of_room(tx, lambda: snapshot_of(tx, market_of(tx), ttl), present, least)
+
+
+def make_room(tx: Tx, workload_id: str, ttl: timedelta, least: timedelta) -> bool:
     """Let spot work make way for one that waits on demand; see ``spot``."""
-    return spot.make_room(tx, workload_id, snapshot_of(tx, market_of(tx), ttl), wish_of_workload)
+
+    def order_of(workload: Workload) -> Order:
+        return _order_of(workload, WorkloadSpec.from_dict(workload.spec))
+
+    return spot.make_room(tx, workload_id, snapshot_of(tx, market_of(tx), ttl), order_of, least)
 
 
 def unfunded(tx: Tx) -> list[str]:

@@ -17,9 +17,11 @@ from zhisuan.api.submitting import Order
 from zhisuan.api.together import Together
 from zhisuan.api.views import placement_view, quoted_view
 from zhisuan.base.db import Tx
-from zhisuan.base.errors import ZhisuanError
+from zhisuan.base.errors import Forbidden, ZhisuanError
 from zhisuan.base.idempotency import Keyed, earlier_answers, remember_answer
+from zhisuan.base.text import Text
 from zhisuan.tenancy import service as tenancy
+from zhisuan.tenancy.roles import PRIORITY_MAX
 from zhisuan.tenancy.service import Principal
 from zhisuan.workload import secrets
 from zhisuan.workload import service as workloads
@@ -111,8 +113,9 @@ def desk_of(request: Request) -> Desk:
 
 
 def _asked(tx: Tx, ordered: Ordered, projects: dict[tuple[str, str | None], str]) -> launching.Asked:
-    """Raises ``NotFound`` for an upload or a project that is not there for the caller."""
+    """Raises ``NotFound`` for an upload or a project that is not there for the caller, ``Forbidden`` for a priority above its role."""
     who = ordered.who
+    _check_priority(who, ordered.order.spec.priority)
     for blob_id in [*ordered.mounts.values(), *([ordered.workdir_blob] if ordered.workdir_blob else [])]:
         workloads.blob_visible(tx, blob_id, who.org_id)
     name = who.org_id, ordered.project or who.project_id
@@ -122,3 +125,13 @@ def _asked(tx: Tx, ordered: Ordered, projects: dict[tuple[str, str | None], str]
         who.org_id, projects[name], ordered.order.spec, ordered.order.text, who.user_id, ordered.workdir_blob, ordered.mounts,
         ordered.files,
     )  # fmt: skip
+
+
+def _check_priority(who: Principal, priority: int) -> None:
+    most = PRIORITY_MAX.get(who.role, 0)
+    if priority > most:
+        raise Forbidden(
+            Text(f"The role {who.role.value} may give work a priority up to {most}, not {priority}.", f"角色 {who.role.value} 可设置的优先级最高为 {most}，不能为 {priority}。"),
+            Text("Lower zhisuan.priority, or have an owner of your organisation launch it.", "请降低 zhisuan.priority，或由组织所有者启动。"),
+            code="priority_above_role",
+        )

@@ -47,6 +47,10 @@ class Platform:
     def site_ttl(self) -> timedelta:
         return timedelta(seconds=self.settings.lease_ttl_seconds)
 
+    @property
+    def spot_least(self) -> timedelta:
+        return timedelta(seconds=self.settings.spot_least_seconds)
+
 
 def platform_of(request: Request) -> Platform:
     platform: Platform = request.app.state.platform

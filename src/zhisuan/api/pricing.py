@@ -2,8 +2,8 @@
 
 from zhisuan.catalog.price_book import PriceBook
 from zhisuan.catalog.rules import ShapeItem, rate_shape
-from zhisuan.placement.alternatives import Wish
-from zhisuan.placement.rules import class_ids_named
+from zhisuan.placement.rules import class_ids_for
+from zhisuan.placement.site_wishes import Wish
 from zhisuan.placement.types import Candidate, ClassFacts, Need, Plan
 
 Shape = tuple[ShapeItem, ...]
@@ -32,6 +32,8 @@ def dearest_shape(made: Plan, wish: Wish, book: PriceBook, classes: tuple[ClassF
     best: dict[int, Candidate] = {}
     for candidate in made.candidates:
         best.setdefault(candidate.alternative, candidate)
+        if len(best) == len(wish.needs):
+            break
     shapes = [
         shape_of(best[number]) if number in best else _cheapest(need, classes)
         for number, need in enumerate(wish.needs, 1)
@@ -48,7 +50,7 @@ def _cheapest(need: Need, classes: tuple[ClassFacts, ...]) -> Shape | None:
     facts = {c.class_id: c for c in classes}
     items = [ShapeItem(class_id="cpu-core", kind="cpu", amount=need.cpus_milli * need.nodes)]
     for name, count in need.accelerators:
-        named = [facts[i] for i in class_ids_named(name, facts)]
+        named = [facts[i] for i in class_ids_for(need, name, facts)]
         rated = [(c.rate_udu_per_hour, c.class_id) for c in named if c.rate_udu_per_hour is not None]
         if not rated:
             return None

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from zhisuan.api import launching
 from zhisuan.api.pricing import dearest_shape
+from zhisuan.api.wishing import wish_of
 from zhisuan.base.db import Tx
 from zhisuan.catalog import service as catalog
 from zhisuan.execution import pausing
@@ -30,7 +31,7 @@ def restart(tx: Tx, workload: Workload, ttl: timedelta) -> None:
 def _begin_again(tx: Tx, workload: Workload, ttl: timedelta, cause: str) -> None:
     spec = WorkloadSpec.from_dict(workload.spec)
     market = launching.market_of(tx)
-    wish = launching.wish_of(spec)
+    wish = wish_of(spec)
     made = launching.checked_plan(launching.snapshot_of(tx, market, ttl, spot=spec.survival.spot), wish)
     shape = dearest_shape(made, wish, market.book, market.classes)
     quote = catalog.make_quote(tx, workload.org_id, shape, spot=spec.survival.spot)

@@ -172,6 +172,7 @@ class SiteView(Answer):
     longitude_e6: int | None = None
     echo_address: str | None = None
     tariff_ucny_per_kwh: int | None = None
+    green_ppm: int | None = None
     clock_offset_ms: int | None = None
     credential_since: datetime | None = None
     revoked_at: datetime | None = None
@@ -262,26 +263,6 @@ class EventView(Answer):
 class WorkloadLaunched(Answer):
     workload: WorkloadView
     placement: PlacementView | None
-
-
-class QuoteView(Answer):
-    shape: list[dict[str, Any]]
-    rate_udu_per_hour: int
-    price_e8_per_du: int
-    price_book_version: int
-    hour_ucny: int
-    hour_ucny_max: int
-    candidates: list[dict[str, Any]]
-    rejected: list[dict[str, Any]]
-    reason: Words
-    carbon_g_per_hour_milli: int | None
-
-
-class Why(Answer):
-    state: str
-    reason: Words
-    placement: PlacementView | None
-    unblock: list[Words]
 
 
 class LogText(Answer):

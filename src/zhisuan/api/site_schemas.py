@@ -22,7 +22,7 @@ class TokenView(Answer):
 
 
 class ConditionView(Answer):
-    """``name``: ``pue_milli``, or ``tariff_ucny_per_kwh``."""
+    """``name``: ``pue_milli``, ``tariff_ucny_per_kwh`` or ``green_ppm``."""
 
     id: str
     name: str
@@ -152,7 +152,7 @@ class TakeBackBody(Body):
 
 
 class ConditionsBody(Body):
-    """What is not given stays. ``valid_from`` is for PUE and tariff; not given: now."""
+    """What is not given stays. ``valid_from`` is for PUE, tariff and green share; not given: now."""
 
     city: str | None = Field(default=None, max_length=60)
     latitude_e6: int | None = None
@@ -160,6 +160,7 @@ class ConditionsBody(Body):
     echo_address: str | None = Field(default=None, max_length=260, description="host:port that answers; empty: none")
     pue_milli: int | None = None
     tariff_ucny_per_kwh: int | None = None
+    green_ppm: int | None = Field(default=None, description="Share of green electricity that the provider states, in ppm")
     valid_from: datetime | None = None
 
 

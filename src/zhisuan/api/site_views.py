@@ -69,7 +69,7 @@ def site_views(tx: Tx, sites: list[Site], request: Request) -> list[SiteView]:
             reachable=supply.is_reachable(s, tx.now, ttl), region=s.region, region_name=_words(regions[s.region]),
             pue_milli=s.pue_milli, engine=s.engine, joined_at=s.joined_at, last_seen_at=s.last_seen_at,
             nodes=by_site[s.id], leases_running=running.get(s.id, 0), city=s.city, latitude_e6=s.latitude_e6,
-            longitude_e6=s.longitude_e6, echo_address=s.echo_address, tariff_ucny_per_kwh=s.tariff_ucny_per_kwh, clock_offset_ms=s.clock_offset_ms,
+            longitude_e6=s.longitude_e6, echo_address=s.echo_address, tariff_ucny_per_kwh=s.tariff_ucny_per_kwh, green_ppm=s.green_ppm, clock_offset_ms=s.clock_offset_ms,
             credential_since=s.credential_since, revoked_at=s.revoked_at, offer=_offer(s, recalls.get(s.id), tx),
             recall=RecallView.model_validate(recalls[s.id]) if s.id in recalls else None, use=_use(by_site[s.id]),
             round_trip_us=_round_trip(by_site[s.id]),

@@ -8,7 +8,8 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from zhisuan.api.launching import market_of, snapshot_of, wish_of
+from zhisuan.api.launching import market_of, snapshot_of
+from zhisuan.api.wishing import wish_of
 from zhisuan.base.db import Tx
 from zhisuan.execution import service as execution
 from zhisuan.execution.tables import Lease

@@ -4,8 +4,10 @@ replica may run at any time.
 | step | does |
 | --- | --- |
 | place | gives waiting workloads a place |
+| used | notes what closed leases held, for fair shares |
 | room | lets spot work make way for waiting work on demand |
 | stop_at | pauses work whose time to stop has come |
+| late | tells work that it cannot end by its deadline any more; what waits then fails, unless it was ordered to go on |
 | rate | turns metered windows and tokens into charges |
 | credit | takes back the charges of leases that ended by a fault of site or platform |
 | stop | ends work whose organisation has nothing left to pay with |
@@ -40,12 +42,12 @@ from zhisuan.app.recalls import conditions, recalls
 from zhisuan.app.standby import leave_draining
 from zhisuan.base.clock import SystemClock
 from zhisuan.base.db import Tx
-from zhisuan.execution import expiry, pausing
+from zhisuan.execution import deadlines, expiry, pausing, sharing
 from zhisuan.execution.tables import Lease
 from zhisuan.ledger import service as ledger
 from zhisuan.ledger.tables import Charge
 from zhisuan.models import service as models
-from zhisuan.placement.alternatives import Wish
+from zhisuan.placement.site_wishes import Wish
 from zhisuan.supply import service as supply
 from zhisuan.usage import service as usage
 from zhisuan.usage.tables import Window
@@ -73,18 +75,26 @@ def place(here: Platform) -> bool:
         if wish not in full:
             with here.database.begin("placement") as tx:
                 placed = launching.place_waiting(tx, workload_id, here.site_ttl)
-            # What did not fit does not fit the thousands behind it that need the same.
+            # What did not fit does not fit the thousands behind it that need the same. What a quota or a reservation kept is another matter.
             if placed is False:
                 full.add(wish)
     return False
 
 
+def note_used(here: Platform) -> bool:
+    with here.database.begin("sharing") as tx:
+        more = sharing.note_used(tx)
+        if not more:
+            sharing.forget_used(tx)
+    return more
+
+
 def make_room(here: Platform) -> bool:
     with here.database.begin("placement") as tx:
-        found = launching.in_need_of_room(tx, here.site_ttl)
+        found = launching.in_need_of_room(tx, here.site_ttl, here.spot_least)
     for workload_id in found:
         with here.database.begin("placement") as tx:
-            launching.make_room(tx, workload_id, here.site_ttl)
+            launching.make_room(tx, workload_id, here.site_ttl, here.spot_least)
     return False
 
 
@@ -94,6 +104,15 @@ def stop_on_time(here: Platform) -> bool:
     for workload_id in found:
         with here.database.begin("stop_at") as tx:
             pausing.stop_due(tx, workload_id)
+    return False
+
+
+def tell_late(here: Platform) -> bool:
+    with here.database.begin("deadline") as tx:
+        found = deadlines.late(tx)
+    for workload_id in found:
+        with here.database.begin("deadline") as tx:
+            deadlines.tell_late(tx, workload_id)
     return False
 
 
@@ -202,8 +221,10 @@ def _clock_off(tx: Tx) -> timedelta:
 
 STEPS = (
     Step("place", 1.0, place),
+    Step("used", 10.0, note_used),
     Step("room", 1.0, make_room),
     Step("stop_at", 1.0, stop_on_time),
+    Step("late", 1.0, tell_late),
     Step("rate", 1.0, rate),
     Step("credit", 5.0, credit),
     Step("stop", 5.0, stop_unfunded),

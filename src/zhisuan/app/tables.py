@@ -12,6 +12,7 @@ import zhisuan.supply.changes
 import zhisuan.supply.tables
 import zhisuan.tenancy.tables
 import zhisuan.usage.tables
+import zhisuan.workload.queue_tables
 import zhisuan.workload.tables  # noqa: F401 - each import adds its tables
 from zhisuan.base.db import Table
 

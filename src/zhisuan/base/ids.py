@@ -26,7 +26,7 @@ GrantId = NewType("GrantId", str)
 PREFIXES = {
     "org": "organisation", "prj": "project", "usr": "user", "key": "API key", "ses": "session",
     "site": "site", "node": "node", "dev": "device", "jtk": "join token", "msr": "measurement",
-    "cnd": "site condition", "clm": "device claim", "rcl": "recall", "vrf": "verification", "rtf": "rate factor",
+    "cnd": "site condition", "clm": "device claim", "rcl": "recall", "vrf": "verification", "rtf": "rate factor", "dpl": "demand place",
     "pbk": "price book", "quo": "quote", "ord": "order", "grt": "grant", "top": "top-up",
     "job": "job", "svc": "service", "wsp": "workspace", "wss": "workspace session", "plc": "placement", "lea": "lease", "blb": "blob",
     "art": "artefact", "chk": "checkpoint",

@@ -68,6 +68,9 @@ class Settings(BaseSettings):
     lease_ttl_seconds: int = Field(
         default=90, description="A site that has not reported for this long is shown as unreachable."
     )
+    spot_least_seconds: int = Field(
+        default=60, ge=0, description="Spot work that has been given a place keeps it for at least so long, in seconds."
+    )
     credential_days: int = Field(
         default=30, ge=1, description="A site's agent makes itself a new credential when the one it has is this old, in days."
     )

@@ -8,10 +8,11 @@ CLI = "zhisuan.cli."
 
 JOBS = Group(
     "jobs",
-    Help("Jobs and services: list, show, copy, cancel, pause, resume, restart, events, tasks, artefacts.", "作业与服务：列表、详情、复制、取消、暂停、恢复、重启、事件、任务、产物。"),
+    Help("Jobs and services: list, show, shell, copy, cancel, pause, resume, restart, events, tasks, artefacts.", "作业与服务：列表、详情、终端、复制、取消、暂停、恢复、重启、事件、任务、产物。"),
     (
         Command("list", CLI + "jobs:list_jobs", Help("List jobs and services, newest first.", "列出作业与服务，最新的在前。")),
         Command("show", CLI + "jobs:show_job", Help("Show one with its leases and placement.", "查看详情，包括租约与放置。")),
+        Command("shell", CLI + "shells:shell", Help("A shell in the sandbox of a running one, or a command there.", "进入运行中的沙箱，或在其中执行命令。")),
         Command("cancel", CLI + "jobs:cancel", Help("End one.", "取消一个作业或服务。")),
         Command("pause", CLI + "resting:pause", Help("Let one rest: its checkpoint is kept, it costs nothing.", "暂停：保留检查点，不再计费。")),
         Command("resume", CLI + "resting:resume", Help("Let a paused one go on from its checkpoint.", "从检查点恢复已暂停的作业或服务。")),
@@ -87,8 +88,8 @@ SITE = Group(
         Command("windows", CLI + "site_terms:windows", Help("The weekly hours in which devices are offered.", "查看或设置每周开放时段。")),
         Command("take-back", CLI + "site_terms:take_back", Help("Take the devices back, with notice to their work.", "提前通知作业并收回设备。")),
         Command("offer-again", CLI + "site_terms:offer_again", Help("End a take-back.", "结束收回，恢复开放。")),
-        Command("set", CLI + "site_terms:set_terms", Help("Set PUE, tariff and place.", "设置 PUE、电价与位置。")),
-        Command("conditions", CLI + "site_terms:conditions", Help("PUE and tariff over time.", "查看 PUE 与电价的历史。")),
+        Command("set", CLI + "site_terms:set_terms", Help("Set PUE, tariff, green share and place.", "设置 PUE、电价、绿电占比与位置。")),
+        Command("conditions", CLI + "site_terms:conditions", Help("PUE, tariff and green share over time.", "查看 PUE、电价与绿电占比的历史。")),
         Command("links", CLI + "site_links:links", Help("Round trips to the other sites.", "与其他站点的往返时延。")),
         Command("claim", CLI + "site_terms:claim", Help("Say what devices the site has.", "声明站点拥有的设备。")),
         Command("token", CLI + "sites:token", Help("Get a new join token.", "重新获取加入令牌。")),
@@ -99,6 +100,19 @@ SITE = Group(
         Command("reconciliation", CLI + "site_accounts:reconciliation", Help("Whether the site's engine counted what was metered.", "核对站点引擎记录与平台计量。")),
         Command("earnings", CLI + "site_proof:earnings", Help("What one site has earned.", "单个站点的收益。")),
         Command("close", CLI + "sites:close", Help("Close a drained site for good.", "永久关闭已排空的站点。")),
+    ),
+    default="list",
+)  # fmt: skip
+
+PLACE = Group(
+    "place",
+    Help("Demand places, and how far sites are from them.", "需求地点及其到各站点的时延。"),
+    (
+        Command("list", CLI + "places:list_places", Help("List demand places.", "列出需求地点。")),
+        Command("add", CLI + "places:add", Help("Add a demand place (operator).", "登记需求地点（运营方）。")),
+        Command("remove", CLI + "places:remove", Help("Remove one with its round trips (operator).", "删除需求地点及其时延（运营方）。")),
+        Command("links", CLI + "places:links", Help("Round trips to the sites (operator).", "查看到各站点的往返时延（运营方）。")),
+        Command("link", CLI + "places:link", Help("Record a round trip to a site (operator).", "登记到站点的往返时延（运营方）。")),
     ),
     default="list",
 )  # fmt: skip
@@ -126,6 +140,17 @@ ORG = Group(
     default="list",
 )  # fmt: skip
 
+QUOTA = Group(
+    "quota",
+    Help("Quotas: what is guaranteed, at most, held and borrowed.", "配额：保障、上限、占用与借用。"),
+    (
+        Command("show", CLI + "quotas:show_quota", Help("Show the organisation and its projects; the operator sees all.", "查看组织及其项目的配额；运营方可见全部。")),
+        Command("set", CLI + "quotas:set_quota", Help("Set the quota of a project, or of an organisation (operator).", "设置项目的配额，或组织的配额（运营方）。")),
+        Command("count-anew", CLI + "quotas:count_anew", Help("Count what was used of late anew from the leases (operator).", "根据租约重新统计近期用量（运营方）。")),
+    ),
+    default="show",
+)  # fmt: skip
+
 PRICES = Group(
     "prices",
     Help("Price books (operator).", "价目表（运营方）。"),
@@ -142,6 +167,19 @@ INVOICE = Group(
     (Command("issue", CLI + "operation:issue_invoices", Help("Invoice all that is not billed yet.", "为尚未出账的用量开具账单。")),),
 )  # fmt: skip
 
+SIMULATE = Group(
+    "simulate",
+    Help("Replay a trace through the real placement code, on this machine.", "在本机用真实的放置代码回放轨迹。"),
+    (
+        Command("openb", "@simulate-openb", Help("Tasks that share cards: how much of a cluster can be given out.", "共享加速卡的任务：集群能分配出多少。")),
+        Command("jobs", "@simulate-jobs", Help("Jobs over time: how long they wait, by policy.", "作业排队：各策略下的等待时间。")),
+        Command("carbon", "@simulate-carbon", Help("Work that can wait: what moving it in time and place saves.", "可延迟的任务：移动时间与地点能节省多少。")),
+        Command("batch", "@simulate-batch", Help("One pass over backlog, deferrable and spot work: the plan and its gap.", "对积压、可延迟与竞价作业的一次批量规划：计划与差距。")),
+        Command("serve", "@simulate-serve", Help("Requests to models: time to first token and cost, by routing and scaling.", "模型请求：各路由与伸缩策略的首字时延与成本。")),
+        Command("city", "@simulate-city", Help("A whole city: waits, cost, carbon and fairness, and what if.", "整座城市：等待、费用、碳排放与公平性，以及假设分析。")),
+    ),
+)  # fmt: skip
+
 ROOT = (
     Section(
         Text("This machine", "本机"),
@@ -149,6 +187,7 @@ ROOT = (
             Command("up", "@up", Help("Run the platform here: server, site and gateway.", "在本机运行平台：服务器、站点与网关。")),
             Command("quickstart", "@quickstart", Help("Take one real order through the whole platform, here.", "在本机完整走一遍真实订单。")),
             Command("doctor", "@doctor", Help("Say what this machine can do, and how to mend what it cannot.", "检查本机能力，并给出修复办法。")),
+            SIMULATE,
         ),
     ),
     Section(
@@ -170,8 +209,10 @@ ROOT = (
             JOBS,
             WORKSPACE,
             Command("logs", CLI + "jobs:logs", Help("Show what a job wrote; -f goes on following.", "查看输出；-f 持续跟踪。")),
-            Command("cancel", CLI + "jobs:cancel", Help("End a job or service.", "取消作业或服务。")),
+            Command("shell", CLI + "shells:shell", Help("A shell in the sandbox of a running one, or a command there.", "进入运行中的沙箱，或在其中执行命令。")),
+        Command("cancel", CLI + "jobs:cancel", Help("End a job or service.", "取消作业或服务。")),
             Command("why", CLI + "jobs:why", Help("Why a job is where it is, or waits, and what would help.", "解释放置或等待的原因及解决办法。")),
+            QUOTA,
         ),
     ),
     Section(
@@ -196,6 +237,7 @@ ROOT = (
         Text("Supply", "供给"),
         (
             SITE,
+            PLACE,
             Command("earnings", CLI + "sites:earnings", Help("What a provider has earned.", "提供方收益。")),
         ),
     ),

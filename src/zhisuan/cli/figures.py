@@ -71,3 +71,7 @@ def moment(at: datetime | None) -> str:
 
 def minute(at: datetime) -> str:
     return at.astimezone(SHANGHAI).strftime("%H:%M:%S")
+
+
+def milliseconds(us: int | None) -> str:
+    return NONE if us is None else f"{us // 1000}.{us % 1000:03d} ms"

@@ -6,8 +6,10 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, cast
 
+from zhisuan.cli.explaining import draw_runners_up, draw_waiting
 from zhisuan.cli.figures import NONE, count, milli, moment, percent, time_of_day
 from zhisuan.cli.follow import follow
+from zhisuan.cli.in_line import draw_in_line
 from zhisuan.cli.output import Screen, items, print_json, show, style_of
 from zhisuan.cli.params import JsonFlag, Limit, WorkloadId
 from zhisuan.cli.placing import draw_placement, price_line
@@ -261,8 +263,12 @@ def why(workload_id: WorkloadId, as_json: JsonFlag = False) -> None:
 def _draw_why(screen: Screen, workload_id: str, found: "Why") -> None:
     screen.line(f"{workload_id} {state(found.state)}", style_of(found.state))
     screen.line(say(found.reason))
+    draw_waiting(screen, found)
     for step in found.unblock:
         screen.line(t(f"What would help: {say(step)}", f"解决办法：{say(step)}"))
+    draw_runners_up(screen, found.runners_up)
+    if found.queue:
+        draw_in_line(screen, found.queue)
     if found.placement:
         screen.line()
         draw_placement(screen, found.placement)

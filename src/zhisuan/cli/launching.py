@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from zhisuan.cli.explaining import draw_sites
 from zhisuan.cli.figures import cny, count, milli
 from zhisuan.cli.follow import follow, status_of
 from zhisuan.cli.output import Screen, print_json, show, style_of
@@ -46,6 +47,7 @@ def _draw_quote(screen: Screen, found: "Quote") -> None:
     )
     if found.reason:
         screen.line(say(found.reason))
+    draw_sites(screen, found.sites, found.sites_counted)
     draw_compared(screen, found.candidates, found.rejected)
 
 

@@ -1,8 +1,9 @@
 """``site links``: how far a site is from the others."""
 
-from zhisuan.cli.figures import NONE, time_of_day
+from zhisuan.cli.figures import NONE, milliseconds, time_of_day
 from zhisuan.cli.output import Screen, items, show
 from zhisuan.cli.params import JsonFlag
+from zhisuan.cli.places import draw_links
 from zhisuan.cli.session import connect
 from zhisuan.cli.sites import SiteId
 from zhisuan.cli.text import t
@@ -10,9 +11,11 @@ from zhisuan.cli.text import t
 
 def links(site_id: SiteId, as_json: JsonFlag = False) -> None:
     with connect() as client:
-        rows = client.site_links(site_id)
+        rows, places = client.site_links(site_id), client.site_places(site_id)
 
     def draw(screen: Screen) -> None:
+        if places:
+            draw_links(screen, places)
         if not rows:
             screen.note(
                 t(
@@ -46,7 +49,3 @@ def links(site_id: SiteId, as_json: JsonFlag = False) -> None:
                 screen.line(f"! {r.site_name}: {t('no answer', '无应答')} ({r.note or NONE})", "yellow")
 
     show(as_json, items(rows), draw)
-
-
-def milliseconds(us: int | None) -> str:
-    return NONE if us is None else f"{us // 1000}.{us % 1000:03d} ms"

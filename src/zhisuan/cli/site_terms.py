@@ -26,6 +26,7 @@ _CLAIM = re.compile(r"(?P<class_id>[a-z0-9][a-z0-9._-]*):(?P<count>\d{1,6})(?:@(
 CONDITIONS = {
     "pue_milli": ("PUE", "PUE", 3, ""),
     "tariff_ucny_per_kwh": ("tariff", "电价", 6, " ¥/kWh"),
+    "green_ppm": ("green share", "绿电占比", 4, " %"),
 }
 Tariff = Annotated[
     str | None, opt("--tariff", metavar="YUAN", en="Price of electricity, yuan a kWh.", zh="电价（元/千瓦时）。")
@@ -162,7 +163,8 @@ def set_terms(
     site_id: SiteId,
     pue: Annotated[str | None, opt("--pue", metavar="X", en="Power usage effectiveness, such as 1.25.", zh="电能使用效率 PUE，例如 1.25。")] = None,
     tariff: Tariff = None,
-    valid_from: Annotated[str | None, opt("--from", metavar="TIME", en="When PUE and tariff begin to hold; not given: now.", zh="PUE 与电价的生效时间；不填为立即生效。")] = None,
+    green: Annotated[str | None, opt("--green", metavar="PERCENT", en="Share of the electricity that is green, by contract or on the spot, such as 80.", zh="绿电占比（合同或自发），例如 80。")] = None,
+    valid_from: Annotated[str | None, opt("--from", metavar="TIME", en="When PUE, tariff and green share begin to hold; not given: now.", zh="PUE、电价与绿电占比的生效时间；不填为立即生效。")] = None,
     city: Annotated[str | None, opt("--city", metavar="NAME", en="City the machines stand in.", zh="机器所在城市。")] = None,
     latitude: Annotated[str | None, opt("--latitude", metavar="DEG", en="Latitude in degrees.", zh="纬度（度）。")] = None,
     longitude: Annotated[str | None, opt("--longitude", metavar="DEG", en="Longitude in degrees.", zh="经度（度）。")] = None,
@@ -173,6 +175,7 @@ def set_terms(
     for option, name, text, places in (
         ("--pue", "pue_milli", pue, 3),
         ("--tariff", "tariff_ucny_per_kwh", tariff, 6),
+        ("--green", "green_ppm", green, 4),
         ("--latitude", "latitude_e6", latitude, 6),
         ("--longitude", "longitude_e6", longitude, 6),
     ):

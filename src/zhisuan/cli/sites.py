@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from zhisuan.base.money import decimal_text
 from zhisuan.cli.errors import usage_error
-from zhisuan.cli.figures import NONE, cny_fen, du, fen, milli, moment, tflops, yuan
+from zhisuan.cli.figures import NONE, cny_fen, du, fen, milli, moment, percent, tflops, yuan
 from zhisuan.cli.output import Screen, items, print_json, show, style_of
 from zhisuan.cli.params import JsonFlag, Limit
 from zhisuan.cli.session import access_now, connect
@@ -67,6 +67,7 @@ def _draw_site(screen: Screen, found: "Site") -> None:
         ("PUE", milli(found.pue_milli)),
         (t("Place", "位置"), place_text(found)),
         (t("Electricity", "电价"), tariff_text(found)),
+        (t("Green share", "绿电占比"), percent(found.green_ppm)),
         (t("Last seen", "最近联络"), moment(found.last_seen_at)),
         (t("Running leases", "运行中的租约"), str(found.leases_running)),
     ]  # fmt: skip

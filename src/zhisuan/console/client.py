@@ -78,12 +78,18 @@ class Api:
         return await self._send("GET", path, params=given)
 
     async def post(self, path: str, body: Json | None = None) -> Json:
+        return await self._change("POST", path, body)
+
+    async def put(self, path: str, body: Json) -> Json:
+        return await self._change("PUT", path, body)
+
+    async def _change(self, method: str, path: str, body: Json | None) -> Json:
         """One intended change: its key stays the same when a broken connection makes it go twice."""
         headers = {"Idempotency-Key": uuid.uuid4().hex}
         try:
-            return await self._send("POST", path, json=body, headers=headers)
+            return await self._send(method, path, json=body, headers=headers)
         except _Broken:
-            return await self._send("POST", path, json=body, headers=headers)
+            return await self._send(method, path, json=body, headers=headers)
 
     async def put_bytes(self, path: str, content: bytes) -> Json:
         """Bytes under their digest; the same bytes again change nothing."""

@@ -12,6 +12,7 @@ from zhisuan.console.reader import Reader
 from zhisuan.console.session import Session
 from zhisuan.console.speech import Speech
 from zhisuan.console.text_frame import Frame
+from zhisuan.console.text_quotas import Quotas
 from zhisuan.console.text_volumes import Volumes
 from zhisuan.console.tree import Plain
 
@@ -37,6 +38,7 @@ PLACES = (
     Place("workspaces", "/workspaces", ("org:workload:read", "platform:workload:read"), lambda _: Frame.WORKSPACES),
     Place("models", "/models", ("org:model:read",), lambda _: Frame.MODELS),
     Place("volumes", "/volumes", ("org:volume:read",), lambda _: Volumes.TITLE),
+    Place("quotas", "/quotas", ("org:quota:read", "platform:quota:read"), lambda _: Quotas.TITLE),
     Place("sites", "/sites", ("platform:site:read", "provider:site:read"), lambda _: Frame.SITES),
     Place("bill", "/bill", BILL_READERS, _bill_title),
     Place("catalog", "/catalog", (), lambda _: Frame.CATALOG),

@@ -58,7 +58,7 @@ class Terms:
     CITY = Text("City", "城市")
     TARIFF = Text("Electricity, yuan a kWh", "电价（元/千瓦时）")
     ELECTRICITY = Text("Electricity", "电价")
-    SET_CONDITIONS = Text("Set PUE and tariff", "设置 PUE 与电价")
+    SET_CONDITIONS = Text("Set PUE, tariff and green share", "设置 PUE、电价与绿电占比")
     CONDITIONS_TEXT = Text(
         "They hold from now on; leases keep those they were placed under.", "即时生效；已有租约沿用放置时的数值。"
     )

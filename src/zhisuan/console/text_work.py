@@ -117,6 +117,7 @@ class Work:
         "cancelled": Text("it was cancelled", "被取消"),
         "idle": Text("nobody used it", "长时间空闲"),
         "stop_at": Text("its time to stop had come", "到达设定的停止时间"),
+        "deadline": Text("it could not end by its deadline any more", "已无法在截止时间前完成"),
         "orphaned": Text("the site lost its agent", "站点代理长时间失联"),
         "lost": Text("the site lost it", "站点丢失了该作业"),
         "start_failed": Text("the site could not start it", "站点未能启动"),
@@ -135,6 +136,7 @@ class Work:
         "restart asked for": Text("restart asked for", "应要求重新开始"),
         "preempted: work on demand needs its devices": Text("work on demand needs its devices", "按需作业需要该设备"),
         "room is made for it": Text("spot work makes way for it", "可中断作业正在让位"),
+        "shell opened": Text("a shell was opened", "打开了终端"),
         "deployment stopped": Text("the deployment was stopped", "部署已停止"),
     }
     STOPPING = Text("its site is told to stop it: {cause}", "已通知站点停止：{cause}")

@@ -226,7 +226,7 @@ class EngineReport:
     ``version`` names the program that isolates or schedules, or is empty when there is none. ``limits`` says which
     limits of a ``RunSpec`` are really enforced: keys ``memory``, ``cpu``, ``pids`` (true or false) and
     ``cgroup_version`` (1, 2 or None). ``nodes_max`` is the most nodes that one run may have. ``jupyterlab``: whether work finds
-    ``jupyter-lab`` here; None where that is not known.
+    ``jupyter-lab`` here; None where that is not known. ``shells``: whether ``shell_socket`` leads into runs.
     """
 
     engine: str
@@ -236,6 +236,7 @@ class EngineReport:
     problems: tuple[Problem, ...]
     nodes_max: int = 1
     jupyterlab: bool | None = None
+    shells: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +340,12 @@ class Engine(Protocol):
 
     def service_socket(self, lease_id: str, generation: int) -> Path | None:
         """The unix socket that leads to the run's service port, or None when it has none. Raises UnknownRun."""
+        ...
+
+    def shell_socket(self, lease_id: str, generation: int, rank: int) -> Path | None:
+        """The unix socket that leads into the sandbox of one rank of a run that has not ended: each connection is a shell of its own
+        there, as the work's own user and within its limits, and ends with it (its frames: ``base.shells``). None where
+        there is no way in: an engine without shells, a run that an older version began, a rank that the run has not. Raises UnknownRun."""
         ...
 
     def keepalive(self) -> None:

@@ -63,13 +63,16 @@ def require_resumable(workload: Workload, *, ended_too: bool) -> None:
 
 
 def wait_again(tx: Tx, workload: Workload, cause: str) -> None:
-    """Back to ``pending``, with all its restarts and retries; a time to stop that has passed is dropped."""
+    """Back to ``pending``, with all its restarts and retries; a time to stop and a deadline that have passed are dropped."""
     spec = WorkloadSpec.from_dict(workload.spec)
     workload.restarts_left, workload.retries_left = spec.restarts, spec.survival.retries
     workload.cancel_requested_at = workload.ended_at = None
     workload.progress_ppm = workload.progress_message = None
     if workload.stop_at is not None and workload.stop_at <= tx.now:
         workload.stop_at = None
+    end = spec.demands.end_time
+    workload.deadline = end if end is not None and end > tx.now else None
+    workload.start_by = None
     workloads.move(tx, workload, "pending", cause, workloads.Outcome())
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import select, text
 from zhisuan.base.db import Tx
 from zhisuan.execution.checkpoints import current
 from zhisuan.execution.tables import Allocation, Checkpoint, Lease, PlacementRecord
+from zhisuan.placement.queueing.types import amounts_taken
 from zhisuan.placement.types import Candidate, Plan
 from zhisuan.supply.tables import Site
 from zhisuan.workload import service as workloads
@@ -43,21 +44,16 @@ def place(tx: Tx, workload: Workload, plan: Plan) -> Placed:
 
 def take(tx: Tx, plan: Plan) -> Candidate | None:
     """Take the devices of the best candidate where they are free, waiting for those that somebody else is just taking."""
-    taken = next((c for c in _as_good(plan) if _take(tx, c, wait=False)), None)
+    taken = next((c for c in as_good(plan) if _take(tx, c, wait=False)), None)
     return taken or next((c for c in plan.candidates[:TRIED_AT_ONCE] if _take(tx, c, wait=True)), None)
 
 
 def hold_sites(tx: Tx, plans: Sequence[Plan]) -> frozenset[str]:
     """Keep the sites that these plans would like best as they are until the transaction ends, but for those that somebody is at;
     the ids of the open ones."""
-    ids = sorted({c.site_id for plan in plans for c in _as_good(plan)})
+    ids = sorted({c.site_id for plan in plans for c in as_good(plan)})
     query = select(Site.id, Site.state).where(Site.id.in_(ids)).order_by(Site.id).with_for_update(read=True, skip_locked=True)
     return frozenset(ident for ident, state in tx.session.execute(query) if state == "open")
-
-
-def take_unhindered(tx: Tx, plan: Plan, held: frozenset[str]) -> Candidate | None:
-    """As ``take``, among sites that are held, and never waiting for anybody: many of these may be done in one transaction."""
-    return next((c for c in _as_good(plan) if c.site_id in held and _take_devices(tx, c, wait=False)), None)
 
 
 def settle(tx: Tx, workload: Workload, plan: Plan, taken: Candidate | None) -> Placed:
@@ -80,7 +76,7 @@ def _chosen(candidate: Candidate) -> dict[str, Any]:
     return {"site_id": candidate.site_id, "site_name": candidate.site_name, "node_hostnames": list(candidate.hostnames)}
 
 
-def _as_good(plan: Plan) -> Iterator[Candidate]:
+def as_good(plan: Plan) -> Iterator[Candidate]:
     """The best candidates that cost the same in money and carbon. Many orders at once all find the same node the best; each takes
     one of these that nobody is at, and need not wait for the others to commit."""
     for candidate in plan.candidates[:TRIED_UNLOCKED]:
@@ -129,8 +125,10 @@ def _take_devices(tx: Tx, candidate: Candidate, wait: bool) -> bool:
 def _make_lease(tx: Tx, workload: Workload, record: PlacementRecord, candidate: Candidate) -> Lease:
     generation = workload.attempts + 1
     spec = WorkloadSpec.from_dict(workload.spec)
+    taken = amounts_taken(candidate)
     lease = Lease(
-        id=tx.ids.new("lea"), workload_id=workload.id, generation=generation, org_id=workload.org_id,
+        id=tx.ids.new("lea"), workload_id=workload.id, generation=generation, org_id=workload.org_id, project_id=workload.project_id,
+        cards_milli=taken.cards_milli, cores_milli=taken.cores_milli, used_noted=False,
         site_id=candidate.site_id, provider_id=candidate.provider_id, node_ids=[n.node_id for n in candidate.nodes], placement_id=record.id,
         quote_id=workload.quote_id, state="offered", desired="run", offer={},
         term_seconds=spec.lease_seconds, taken_back=None, spot=spec.survival.spot, preempted_for=None,

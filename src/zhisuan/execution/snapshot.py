@@ -21,7 +21,7 @@ Columns = TypeVarTuple("Columns")
 HEALTH_USABLE = ("ok", "degraded", "unknown")
 SITE_COLUMNS = (
     Site.id, Site.name, Site.provider_id, Site.state, Site.region, Site.pue_milli, Site.engine, Site.offering,
-    Site.clock_offset_ms, Site.last_seen_at,
+    Site.clock_offset_ms, Site.last_seen_at, Site.green_ppm,
 )  # fmt: skip
 
 
@@ -32,6 +32,8 @@ class SiteRecord:
     site: Site
     recall: SiteRecall | None
     factors_ppm: tuple[tuple[str, int], ...]
+    provider_name: str
+    round_trips_us: tuple[tuple[str, int], ...]
 
     def state(self, nodes: tuple[NodeState, ...], *, reachable: bool, offered: bool) -> SiteState:
         site = self.site
@@ -41,7 +43,8 @@ class SiteRecord:
             isolated=isolation in ("sandbox", "user_sandbox") or allowed, region=site.region, pue_milli=site.pue_milli,
             grid_g_per_mwh=grid_factor(site.region).g_per_mwh, nodes=nodes,
             gang_nodes_max=int(site.engine.get("nodes_max", 1)), offered=offered, factors_ppm=self.factors_ppm,
-            jupyterlab=site.engine.get("jupyterlab") is True,
+            jupyterlab=site.engine.get("jupyterlab") is True, provider_name=self.provider_name, green_ppm=site.green_ppm,
+            round_trips_us=self.round_trips_us,
         )  # fmt: skip
 
     def offer(self, now: datetime) -> supply.Offer:
@@ -66,7 +69,10 @@ def read_sites(tx: Tx, ids: Collection[str] | None = None) -> list[SiteRecord]:
     factors: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for (site_id, class_id), ppm in sorted(supply.rate_factors(tx, ids).items()):
         factors[site_id].append((class_id, ppm))
-    return [SiteRecord(s, recall_of.get(s.id), tuple(factors[s.id])) for s in sites]
+    trips, names = supply.round_trips(tx, ids), supply.provider_names(tx, {s.provider_id for s in sites})
+    return [
+        SiteRecord(s, recall_of.get(s.id), tuple(factors[s.id]), names.get(s.provider_id, ""), trips.get(s.id, ())) for s in sites
+    ]
 
 
 def read_nodes(
@@ -116,9 +122,9 @@ def take_snapshot(
     return Snapshot(tuple(states), tuple(classes), price_e8_per_du, cpu_with_accelerator_free)
 
 
-def class_facts(rows: Iterable[tuple[str, str, int | None, int | None]]) -> tuple[ClassFacts, ...]:
-    """From (class id, model, rate in 10⁻⁶ 度 an hour or None, rated watts or None)."""
+def class_facts(rows: Iterable[tuple[str, str, int | None, int | None, int | None]]) -> tuple[ClassFacts, ...]:
+    """From (class id, model, rate in 10⁻⁶ 度 an hour, rated watts, MiB of a card); None where there is none."""
     return tuple(
-        ClassFacts(class_id, plain_names(class_id, model), rate, (watts or 0) * 1000)
-        for class_id, model, rate, watts in rows
+        ClassFacts(class_id, plain_names(class_id, model), rate, (watts or 0) * 1000, memory_mib)
+        for class_id, model, rate, watts, memory_mib in rows
     )

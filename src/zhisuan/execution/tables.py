@@ -29,6 +29,7 @@ class Lease(Table):
     work itself: platform or provider; such leases are not charged. Power, PUE and region are those of the placement, so that
     energy and carbon of a lease never change after the fact. ``node_ids`` are in the order of the ranks.
     ``spot``: held only until work on demand finds no other place; ``preempted_for`` is the workload that it made way for.
+    ``cards_milli``, ``cores_milli``: what it holds of all its devices; ``used_noted``: it is among what its project has used (``sharing``).
     ``term_seconds``: see ``expiry``. ``taken_back`` says why the platform ends it so that its workload waits for another place.
     """
 
@@ -39,12 +40,15 @@ class Lease(Table):
         CheckConstraint("active_to IS NULL OR active_to >= active_from", name="active_span"),
         Index("ix_execution_lease_site_open", "site_id", postgresql_where=text("state <> 'closed'")),
         Index(None, "org_id", "id"),
+        Index("ix_execution_lease_held", "org_id", postgresql_where=text("state IN ('offered','accepted','active')")),
+        Index("ix_execution_lease_unnoted", "org_id", postgresql_where=text("NOT used_noted AND active_from IS NOT NULL")),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
     workload_id: Mapped[str]
     generation: Mapped[int]
     org_id: Mapped[str]
+    project_id: Mapped[str] = mapped_column(server_default=text("''"))
     site_id: Mapped[str]
     provider_id: Mapped[str]
     node_ids: Mapped[list[str]] = mapped_column(JSONB)
@@ -56,6 +60,9 @@ class Lease(Table):
     taken_back: Mapped[str | None]
     spot: Mapped[bool] = mapped_column(server_default=text("false"))
     preempted_for: Mapped[str | None]
+    cards_milli: Mapped[int] = mapped_column(server_default=text("0"))
+    cores_milli: Mapped[int] = mapped_column(server_default=text("0"))
+    used_noted: Mapped[bool] = mapped_column(server_default=text("false"))
     offer: Mapped[dict[str, Any]]
     rate_udu_per_hour: Mapped[int]
     power_milliwatts: Mapped[int]

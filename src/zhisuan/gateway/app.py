@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from zhisuan.base.clock import Clock, SystemClock
 from zhisuan.base.errors import Unavailable
 from zhisuan.base.ids import Ids, TimeOrderedIds
+from zhisuan.base.shells import SHELLS_PATH
 from zhisuan.base.text import Text
 from zhisuan.gateway.config import GatewayConfig
 from zhisuan.gateway.errors import ApiError, internal, method_not_allowed, unknown_url
@@ -78,20 +79,23 @@ class _Endpoint:
 
 class _Application(Starlette):
     """Model calls go straight to their endpoint: what routing and middleware would cost them is a tenth of a call. So do the
-    requests to workspaces, whose paths are theirs as they were sent."""
+    requests to workspaces, whose paths are theirs as they were sent, and those for shells."""
 
-    def __init__(self, completions: _Endpoint, workspaces: ASGIApp, **parts: Any) -> None:
+    def __init__(self, completions: _Endpoint, workspaces: ASGIApp, shells: ASGIApp, **parts: Any) -> None:
         super().__init__(**parts)
         self._completions = completions
-        self._workspaces = workspaces
+        self._below = {WORKSPACES_PATH: workspaces, SHELLS_PATH: shells}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in COMPLETION_PATHS:
             await self._completions(scope, receive, send)
-        elif scope["type"] in ("http", "websocket") and scope["path"].startswith(WORKSPACES_PATH):
-            await self._workspaces(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
+            return
+        if scope["type"] in ("http", "websocket"):
+            for path, application in self._below.items():
+                if scope["path"].startswith(path):
+                    await application(scope, receive, send)
+                    return
+        await super().__call__(scope, receive, send)
 
 
 def build_gateway(config: GatewayConfig, *, clock: Clock | None = None, ids: Ids | None = None) -> Starlette:
@@ -112,6 +116,7 @@ def build_gateway(config: GatewayConfig, *, clock: Clock | None = None, ids: Ids
     return _Application(
         completions,
         partial(gateway.workspaces.serve, ids),
+        partial(gateway.shells.serve, ids),
         routes=[
             *(Route(path, completions, methods=["POST"]) for path in COMPLETION_PATHS),  # GET there answers 405
             Route("/v1/models", _Endpoint(gateway, ids, gateway.list_models), methods=["GET"]),

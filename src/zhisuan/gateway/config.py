@@ -52,6 +52,8 @@ class GatewayConfig(BaseModel):
     stop_seconds_max: int = Field(default=10, ge=0)
     workspace_streams_max: int = Field(default=128, gt=0)
     """Requests and connections of one workspace at once: a page needs some ten."""
+    shells_max: int = Field(default=16, gt=0)
+    """Shells beside one piece of work at once, through this gateway."""
     workspace_recheck_seconds: float = Field(default=15.0, gt=0)
     """How often it is asked whether the holder of an open connection may still have it."""
     workspace_idle_seconds_max: float = Field(default=300.0, gt=0)

@@ -15,6 +15,8 @@ from zhisuan.wire.gateway import (
     KeyQuestion,
     RoutesAnswer,
     RoutesQuestion,
+    ShellAnswer,
+    ShellQuestion,
     SiteAnswer,
     SiteQuestion,
     TokenUsageBatch,
@@ -75,6 +77,9 @@ class ControlClient:
         workload_id, _, credential_digest = question.partition(" ")
         message = WorkspaceQuestion(workload_id=workload_id, credential_digest=credential_digest)
         return await self._ask("workspace", message, WorkspaceAnswer)
+
+    async def shell(self, question: ShellQuestion) -> ShellAnswer:
+        return await self._ask("shell", question, ShellAnswer)
 
     async def enter(self, entry: WorkspaceEntry) -> WorkspaceEntered:
         return await self._ask("enter", entry, WorkspaceEntered)

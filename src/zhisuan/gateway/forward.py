@@ -25,7 +25,8 @@ from zhisuan.gateway.http import EVENT_STREAM, ClientGone, Exchange
 from zhisuan.gateway.hub import TunnelHub
 from zhisuan.gateway.journal import JournalError
 from zhisuan.gateway.metering import Meter
-from zhisuan.gateway.routes import Balancer, ReplicaKey
+from zhisuan.gateway.routes import Balancer
+from zhisuan.gateway.routing.known import ReplicaKey
 from zhisuan.gateway.sse import EventTooLong, as_event
 from zhisuan.gateway.tunnel import StreamFailed, TunnelStream
 from zhisuan.gateway.upstream import (

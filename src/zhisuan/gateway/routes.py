@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from zhisuan.gateway.control import ControlClient, ServerUnavailable
+from zhisuan.gateway.routing.asks import NOTHING_KNOWN
+from zhisuan.gateway.routing.known import Book, ReplicaKey
+from zhisuan.gateway.routing.policies import LeastInFlight, Policy
 from zhisuan.wire.gateway import KeyAnswer, Replica, Route
 
 log = logging.getLogger(__name__)
-ReplicaKey = tuple[str, int]
 RETRY_SECONDS_MIN = 0.2
 RETRY_SECONDS_MAX = 10.0
 
@@ -86,13 +88,6 @@ class RouteFollower:
                 await asyncio.sleep(RETRY_SECONDS_MIN)  # a server that does not wait must not be asked in a tight loop
 
 
-@dataclass(slots=True)
-class _Load:
-    in_flight: int = 0
-    served: int = 0
-    suspect_until: float = 0.0
-
-
 @dataclass(frozen=True, slots=True)
 class Choice:
     route: Route
@@ -105,44 +100,41 @@ class Choice:
 
 @dataclass(slots=True)
 class Balancer:
-    """Sends the next call to the ready replica with the fewest calls running; one that just failed comes last."""
+    """Sends the next call to the ready replica that the policy chooses; one that just failed comes last."""
 
     reachable: Callable[[str], bool]
     monotonic: Callable[[], float]
     suspect_seconds: float
-    _loads: dict[ReplicaKey, _Load] = field(default_factory=dict)
+    policy: Policy = field(default_factory=LeastInFlight)
+    _book: Book = field(default_factory=Book)
+    _suspect_until: dict[ReplicaKey, float] = field(default_factory=dict)
 
     def choose(self, routes: Sequence[Route], tried: Collection[ReplicaKey]) -> Choice | None:
-        """A ready replica whose site is connected and that is not in ``tried``; the newest route that has one wins.
-
-        Order: not suspect, fewest running, fewest served, lease.
-        """
+        """A ready replica whose site is connected and that is not in ``tried``; the newest route that has one wins. Suspects are
+        asked only where there is nobody else."""
         now = self.monotonic()
         for route in routes:
-            able = [Choice(route, r) for r in route.replicas
-                    if r.ready and (r.lease_id, r.generation) not in tried and self.reachable(r.site_id)]  # fmt: skip
+            able = {(r.lease_id, r.generation): r for r in route.replicas
+                    if r.ready and (r.lease_id, r.generation) not in tried and self.reachable(r.site_id)}  # fmt: skip
             if able:
-                return min(able, key=lambda choice: self._rank(choice.key, now))
+                trusted = [key for key in able if now >= self._suspect_until.get(key, 0.0)]
+                known = [self._book.known(key) for key in sorted(trusted or able)]
+                return Choice(route, able[self.policy.choose(NOTHING_KNOWN, known, int(now * 1_000_000)).key])
         return None
-
-    def _rank(self, key: ReplicaKey, now: float) -> tuple[bool, int, int, ReplicaKey]:
-        load = self._loads.get(key) or _Load()
-        return now < load.suspect_until, load.in_flight, load.served, key
 
     @contextmanager
     def using(self, key: ReplicaKey) -> Iterator[None]:
-        load = self._loads.setdefault(key, _Load())
-        load.in_flight += 1
-        load.served += 1
+        call = self._book.sent(key, NOTHING_KNOWN, int(self.monotonic() * 1_000_000))
         try:
             yield
         finally:
-            load.in_flight -= 1
+            self._book.ended(key, call)
 
     def suspect(self, key: ReplicaKey) -> None:
         """This replica has just failed a call."""
-        self._loads.setdefault(key, _Load()).suspect_until = self.monotonic() + self.suspect_seconds
+        self._suspect_until[key] = self.monotonic() + self.suspect_seconds
 
     def forget_all_but(self, keys: Collection[ReplicaKey]) -> None:
         """Drop what is known of replicas that are gone and idle."""
-        self._loads = {key: load for key, load in self._loads.items() if key in keys or load.in_flight}
+        self._book.forget_all_but(keys)
+        self._suspect_until = {key: until for key, until in self._suspect_until.items() if key in self._book.replicas}

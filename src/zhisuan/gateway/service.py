@@ -33,6 +33,7 @@ from zhisuan.gateway.limits import CallLimits
 from zhisuan.gateway.metering import Meter
 from zhisuan.gateway.requests import read_request
 from zhisuan.gateway.routes import Balancer, RouteFollower, RouteTable
+from zhisuan.gateway.shells import Shells
 from zhisuan.gateway.shipping import Shipper
 from zhisuan.gateway.workspaces import Workspaces
 from zhisuan.wire.gateway import KeyAnswer, Route, SiteAnswer
@@ -72,6 +73,7 @@ class Gateway:
         balancer = Balancer(self.hub.reachable, monotonic, config.suspect_seconds)
         self._forwarder = Forwarder(config, self.hub, balancer, self.meter)
         self.workspaces = Workspaces(config, self._control, self.hub, monotonic=monotonic)
+        self.shells = Shells(config, self._control, self.hub)
         self._follower = RouteFollower(
             self.table, self._control, balancer, wait_seconds=config.routes_wait_seconds, random=random
         )

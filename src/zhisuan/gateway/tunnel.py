@@ -64,10 +64,12 @@ class TunnelStream:
             sent += taken
         await self._link.send(encode(FrameType.END, self._number))
 
-    async def connect(self, lease_id: str, generation: int) -> None:
-        """Make this a stream of bytes to the port of a lease's service. Raises ``StreamFailed`` where there is none."""
+    async def connect(self, lease_id: str, generation: int, *, rank: int | None = None) -> None:
+        """Make this a stream of bytes to the port of a lease's service, or to a shell beside the work of ``rank``. Raises ``StreamFailed``
+        where there is none."""
         self._duplex = True
-        opening = TunnelOpen(lease_id=lease_id, generation=generation, method="CONNECT", path="/")
+        method, path = ("CONNECT", "/") if rank is None else ("SHELL", f"/{rank}")
+        opening = TunnelOpen(lease_id=lease_id, generation=generation, method=method, path=path)
         await self._link.send(encode(FrameType.OPEN, self._number, opening.model_dump_json().encode()))
         head = await self._head
         if head.status != 200:

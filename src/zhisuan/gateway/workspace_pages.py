@@ -15,14 +15,18 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 
 class NotServed(Exception):
-    """An answer of the gateway's own. ``again_seconds``: the page looks again by itself."""
+    """An answer of the gateway's own. ``again_seconds``: the page looks again by itself. ``remedy``: what to do, where ``text`` does not
+    say it."""
 
-    def __init__(self, status: int, code: str, text: Text, *, again_seconds: int | None = None) -> None:
+    def __init__(
+        self, status: int, code: str, text: Text, *, again_seconds: int | None = None, remedy: Text | None = None
+    ) -> None:
         super().__init__(text.en)
         self.status = status
         self.code = code
         self.text = text
         self.again_seconds = again_seconds
+        self.remedy = remedy
 
 
 def no_credential() -> NotServed:
@@ -136,7 +140,8 @@ async def say(send: Send, error: NotServed, accept: str | None, *, socket: bool,
 
 
 def _json(error: NotServed) -> bytes:
-    return orjson.dumps({"error": {"code": error.code, "message": error.text.en, "message_zh": error.text.zh}})
+    remedy = {} if error.remedy is None else {"remedy": error.remedy.en, "remedy_zh": error.remedy.zh}
+    return orjson.dumps({"error": {"code": error.code, "message": error.text.en, "message_zh": error.text.zh, **remedy}})
 
 
 def _page(error: NotServed) -> bytes:

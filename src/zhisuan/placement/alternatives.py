@@ -4,61 +4,49 @@ Each alternative is planned by itself on the sites that are wished for; their ca
 is preferred comes before price: a primary site before its standbys, and of an ordered list what stands first.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from zhisuan.base.text import Text
+from zhisuan.placement.candidates import Together
 from zhisuan.placement.rules import plan
-from zhisuan.placement.types import Candidate, Need, Part, Plan, Rejection, SiteState, Snapshot
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What one workload would take. ``needs`` are alternatives, in the order of preference where ``ordered``.
-
-    Sites are named by id or by name. ``sites``: these only (empty: any); ``standby``: where it goes, in this order, while
-    none of ``sites`` can take it; ``avoid_sites``: never; ``regions``: only sites of these (empty: any).
-    """
-
-    needs: tuple[Need, ...]
-    ordered: bool = False
-    sites: tuple[str, ...] = ()
-    standby: tuple[str, ...] = ()
-    avoid_sites: tuple[str, ...] = ()
-    regions: tuple[str, ...] = ()
+from zhisuan.placement.site_wishes import Wish, left_out, round_trips_of, tiers_of
+from zhisuan.placement.types import Candidate, Need, Part, Plan, Rejection, Snapshot
 
 
 def plan_wish(snapshot: Snapshot, wish: Wish) -> Plan:
     """All candidates of all alternatives, best first; ``Candidate.alternative`` says of which one each is."""
-    tiers = {site.id: _tier(site, wish) for site in snapshot.sites}
-    wanted = tuple(site for site in snapshot.sites if isinstance(tiers[site.id], int))
-    narrowed = snapshot if len(wanted) == len(snapshot.sites) else replace(snapshot, sites=wanted)
-    plans = [plan(narrowed, need) for need in wish.needs]
-    left_out = _left_out(snapshot, tiers)
-    if len(plans) == 1 and not left_out and not wish.standby:
-        return plans[0]
-    several = len(plans) > 1
-    ranked = tuple(
-        sorted(
-            (
-                _preferred(candidate, wish, tiers, number if several else 0)
-                for number, made in enumerate(plans, 1)
-                for candidate in made.candidates
-            ),
-            key=lambda c: c.order,
-        )
-    )
-    rejections = left_out + tuple(
+    tiers = tiers_of(snapshot, wish)
+    allowed = None if tiers is None else {ident: tier for ident, tier in tiers.items() if isinstance(tier, int)}
+    plans = [plan(snapshot, need, allowed) for need in wish.needs]
+    out = () if tiers is None else left_out(snapshot, wish, tiers)
+    trips = round_trips_of(snapshot, wish)
+    if len(plans) == 1 and not out and not wish.standby:
+        return replace(plans[0], round_trips_us=trips)
+    several, places = len(plans) > 1, allowed or {}
+
+    def dressed(candidate: Candidate, number: int) -> Candidate:
+        return _preferred(candidate, wish, places, number + 1 if several else 0)
+
+    bare = not several and not wish.standby
+    ranked = plans[0].candidates if bare else Together([made.candidates for made in plans], dressed)
+    rejections = out + tuple(
         _named(rejection, need) if several else rejection
         for need, made in zip(wish.needs, plans, strict=True)
         for rejection in made.rejections
     )
-    return Plan(ranked, rejections, any(p.could_ever_fit for p in plans), _reason(wish, plans, ranked, tiers, left_out))
+    return Plan(ranked, rejections, any(p.could_ever_fit for p in plans), _reason(wish, plans, ranked, places, out), trips)
 
 
 def unknown_sites(snapshot: Snapshot, names: Iterable[str]) -> tuple[str, ...]:
     """Those of ``names`` that no site has as its id or name."""
     known = {name for site in snapshot.sites for name in (site.id, site.name)}
+    return tuple(name for name in names if name not in known)
+
+
+def unknown_providers(snapshot: Snapshot, names: Iterable[str]) -> tuple[str, ...]:
+    """Those of ``names`` that no site's provider has as its id or name."""
+    known = {name for site in snapshot.sites for name in (site.provider_id, site.provider_name)}
     return tuple(name for name in names if name not in known)
 
 
@@ -69,52 +57,13 @@ def describe(need: Need) -> Text:
     return Text(f"{cards}{cores} CPU, {gib} GiB", f"{cards}{cores} 核，{gib} GiB")
 
 
-LEFT_OUT = {
-    "site_avoided": (
-        Text("their site is one that zhisuan.avoid_sites names", "所在站点在 zhisuan.avoid_sites 中"),
-        Text("take the site out of zhisuan.avoid_sites", "从 zhisuan.avoid_sites 去掉该站点"),
-    ),
-    "site_region": (
-        Text("their site is in another region than zhisuan.region asks for", "所在站点不在 zhisuan.region 指定的地区"),
-        Text("ask for more regions", "放宽地区"),
-    ),
-    "site_named": (
-        Text("their site is not among those that the workload names", "所在站点不在作业指定的站点之内"),
-        Text("name more sites under zhisuan.sites or zhisuan.standby", "在 zhisuan.sites 或 zhisuan.standby 中增加站点"),
-    ),
-}
-
-
-def _tier(site: SiteState, wish: Wish) -> int | str:
-    """0 for a site of the first choice, then standbys in their order; or the constraint that leaves it out."""
-    names = (site.id, site.name)
-    if any(name in wish.avoid_sites for name in names):
-        return "site_avoided"
-    if wish.regions and site.region not in wish.regions:
-        return "site_region"
-    if not wish.sites or any(name in wish.sites for name in names):
-        return 0
-    standbys = [number for number, name in enumerate(wish.standby, 1) if name in names]
-    return standbys[0] if standbys else "site_named"
-
-
-def _left_out(snapshot: Snapshot, tiers: dict[str, int | str]) -> tuple[Rejection, ...]:
-    found = []
-    for name, (text, unblock) in LEFT_OUT.items():
-        count = sum(len(site.nodes) for site in snapshot.sites if tiers[site.id] == name)
-        if any(tier == name for tier in tiers.values()):
-            found.append(Rejection(name, count, True, text, unblock))
-    return tuple(found)
-
-
-def _preferred(candidate: Candidate, wish: Wish, tiers: dict[str, int | str], number: int) -> Candidate:
+def _preferred(candidate: Candidate, wish: Wish, tiers: Mapping[str, int], number: int) -> Candidate:
     parts = candidate.parts
     if wish.ordered and number:
         parts = (Part("preference", number, "place", Text("place in the ordered list", "有序列表中的次序")), *parts)
     if wish.standby:
-        tier = tiers[candidate.site_id]
         text = Text("standby (0: primary)", "备用次序（0 为主站点）")
-        parts = (Part("standby", tier if isinstance(tier, int) else 0, "place", text), *parts)
+        parts = (Part("standby", tiers[candidate.site_id], "place", text), *parts)
     return replace(candidate, parts=parts, alternative=number)
 
 
@@ -127,8 +76,8 @@ def _named(rejection: Rejection, need: Need) -> Rejection:
 def _reason(
     wish: Wish,
     plans: list[Plan],
-    ranked: tuple[Candidate, ...],
-    tiers: dict[str, int | str],
+    ranked: Sequence[Candidate],
+    tiers: Mapping[str, int],
     left_out: tuple[Rejection, ...],
 ) -> Text:
     """Why this site, then why this alternative and not the others."""
@@ -148,11 +97,11 @@ def _reason(
     return Text(" ".join(t.en for t in said), "".join(t.zh for t in said))
 
 
-def _of_site(wish: Wish, chosen: Candidate, tiers: dict[str, int | str]) -> Text:
+def _of_site(wish: Wish, chosen: Candidate, tiers: Mapping[str, int]) -> Text:
     tier = tiers[chosen.site_id]
     if tier == 0:
         return Text(f"{chosen.site_name} is the primary site.", f"{chosen.site_name} 为主站点。")
-    before = (*wish.sites, *wish.standby[: int(tier) - 1])
+    before = (*wish.sites, *wish.standby[: tier - 1])
     return Text(
         f"{chosen.site_name} is standby {tier}: {', '.join(before)} cannot take it now.",
         f"{chosen.site_name} 为第 {tier} 备用站点：{'、'.join(before)} 当前无法承接。",

@@ -16,6 +16,7 @@ Columns of one snapshot are made from those of the one before: only sites that a
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -45,9 +46,9 @@ class Terms:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TermColumns:
-    """All terms there are, by number. ``grams``: PUE times grid factor; ``factors_ppm`` by class, where not the whole."""
+    """All terms there are, with their numbers. ``grams``: PUE times grid factor; ``factors_ppm`` by class, where not the whole."""
 
-    terms: tuple[Terms, ...]
+    terms: Mapping[Terms, int]
     grams: Ints
     factors_ppm: Mapping[str, tuple[tuple[int, int], ...]]
 
@@ -59,7 +60,7 @@ class TermColumns:
         for one, number in terms.items():
             for class_id, ppm in one.factors_ppm:
                 factors[class_id] = (*factors.get(class_id, ()), (number, ppm))
-        return cls(tuple(terms), np.array([t.pue_milli * t.grid_g_per_mwh for t in terms], np.int64), factors)
+        return cls(dict(terms), np.array([t.pue_milli * t.grid_g_per_mwh for t in terms], np.int64), factors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +104,18 @@ def columns_of(sites: tuple[SiteState, ...], before: Columns | None = None) -> C
     """The columns of ``sites``; quick where they differ little from those of ``before``."""
     if before is not None and before.source is sites:
         return before
-    ordered = tuple(sorted(sites, key=lambda s: s.id))
-    if before is None or not _alike(ordered, before):
+    ordered = tuple(sorted(sites, key=attrgetter("id")))
+    if before is None or len(ordered) != len(before.sites):
         return _fresh(sites, ordered)
-    return _changed(sites, ordered, before)
+    others = [index for index, (new, old) in enumerate(zip(ordered, before.sites, strict=True)) if new is not old]
+    if not all(_alike(ordered[index], before.sites[index]) for index in others):
+        return _fresh(sites, ordered)
+    return _changed(sites, ordered, before, others)
 
 
-def _alike(ordered: Sequence[SiteState], before: Columns) -> bool:
-    """Whether the same sites have the same nodes, so that each node keeps its row."""
-    return len(ordered) == len(before.sites) and all(
-        new is old or (new.id == old.id and (new.nodes is old.nodes or _ids(new) == _ids(old)))
-        for new, old in zip(ordered, before.sites, strict=True)
-    )
+def _alike(new: SiteState, old: SiteState) -> bool:
+    """Whether it is the same site with the same nodes, so that each node keeps its row."""
+    return new.id == old.id and (new.nodes is old.nodes or _ids(new) == _ids(old))
 
 
 def _ids(site: SiteState) -> list[str]:
@@ -149,17 +150,16 @@ def _no_sites() -> SiteColumns:
     return SiteColumns(*(np.zeros(0, np.int64) for _ in range(len(SiteColumns.__slots__))))
 
 
-def _changed(source: tuple[SiteState, ...], ordered: tuple[SiteState, ...], before: Columns) -> Columns:
-    """Columns in which something differs are copied, the others are shared with ``before``."""
-    terms = {t: n for n, t in enumerate(before.terms.terms)}
+def _changed(source: tuple[SiteState, ...], ordered: tuple[SiteState, ...], before: Columns, others: Sequence[int]) -> Columns:
+    """Columns in which something differs are copied, the others are shared with ``before``. ``others``: where another object stands."""
+    terms = dict(before.terms.terms)
     classes = {c: n for n, c in enumerate(before.class_ids)}
     heads: list[list[Any]] = [[getattr(before.by_site, name), False] for name in SiteColumns.__slots__]
     columns = dict(before.by_node)
     copied: set[Key] = set()
     nodes = list(before.nodes)
-    for index, (new, old) in enumerate(zip(ordered, before.sites, strict=True)):
-        if new is old:
-            continue
+    for index in others:
+        new, old = ordered[index], before.sites[index]
         for held, value in zip(heads, _head(new, terms), strict=True):
             if held[0][index] != value:
                 held[0] = held[0] if held[1] else held[0].copy()

@@ -12,8 +12,10 @@ from itertools import combinations
 from typing import Any
 
 from zhisuan.base.text import Text
-from zhisuan.placement.alternatives import Wish, plan_wish
-from zhisuan.placement.types import NodeState, SiteState, Snapshot
+from zhisuan.placement.adjusting import adjusted
+from zhisuan.placement.alternatives import plan_wish
+from zhisuan.placement.site_wishes import Wish
+from zhisuan.placement.types import Snapshot
 
 PAIRS_AMONG_MAX = 12
 """Pairs are tried one by one among so few leases; beyond, and for more than two, a set is found by leaving out what it can."""
@@ -58,7 +60,7 @@ def preempt(
 ) -> Preemption | None:
     """The leases of ``spot`` to end so that ``wish`` finds a place; None where a place is free or will be without that, and
     where ending all of them would give none. ``ending``: leases that have been told to end."""
-    soon = _freed(snapshot, ending)
+    soon = freed(snapshot, ending)
     if plan_wish(snapshot, wish).chosen is not None or plan_wish(soon, wish).chosen is not None:
         return None
     found = []
@@ -100,28 +102,15 @@ def _smallest(of_site: Snapshot, wish: Wish, held: Sequence[Holding]) -> tuple[H
 
 
 def _fits(of_site: Snapshot, wish: Wish, gone: Sequence[Holding]) -> bool:
-    return plan_wish(_freed(of_site, gone), wish).chosen is not None
+    return plan_wish(freed(of_site, gone), wish).chosen is not None
 
 
-def _freed(snapshot: Snapshot, gone: Iterable[Holding]) -> Snapshot:
+def freed(snapshot: Snapshot, gone: Iterable[Holding]) -> Snapshot:
     """The snapshot as it is once these leases have ended."""
-    back: Counter[str] = Counter()
+    less: Counter[str] = Counter()
     sites = set()
     for holding in gone:
         sites.add(holding.site_id)
         for device_id, amount in holding.shares:
-            back[device_id] += amount
-    if not back:
-        return snapshot
-    return replace(snapshot, sites=tuple(_site(s, back) if s.id in sites else s for s in snapshot.sites))
-
-
-def _site(site: SiteState, back: Counter[str]) -> SiteState:
-    return replace(site, nodes=tuple(_node(n, back) for n in site.nodes))
-
-
-def _node(node: NodeState, back: Counter[str]) -> NodeState:
-    if not any(d.id in back for d in node.devices):
-        return node
-    devices = tuple(replace(d, allocated=d.allocated - back[d.id]) if d.id in back else d for d in node.devices)
-    return replace(node, devices=devices)
+            less[device_id] -= amount
+    return adjusted(snapshot, frozenset(sites), less)

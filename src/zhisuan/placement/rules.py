@@ -2,8 +2,11 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
 
 from zhisuan.base.money import cost_ucny
 from zhisuan.base.text import Text
@@ -11,7 +14,7 @@ from zhisuan.catalog.rules import PPM, device_rate
 from zhisuan.placement.candidates import Ranked
 from zhisuan.placement.columns import MILLI_CARD, Columns, Ints, columns_of
 from zhisuan.placement.gangs import Gangs, find_gangs
-from zhisuan.placement.search import Prices, Wanted, best_first, compare, sort_out
+from zhisuan.placement.search import Ceilings, Compared, Prices, Wanted, best_first, compare, sort_out
 from zhisuan.placement.types import (
     Candidate,
     ClassFacts,
@@ -26,41 +29,59 @@ from zhisuan.placement.types import (
     SiteState,
     Snapshot,
 )
+from zhisuan.placement.words import rejection
 
 
-def plan(snapshot: Snapshot, need: Need) -> Plan:
+def plan(snapshot: Snapshot, need: Need, tiers: Mapping[str, int] | None = None) -> Plan:
     """All nodes that can take ``need`` now, best first, and what kept the others out.
 
     Each node is counted under the first constraint it fails, in the order below; a permanent constraint cannot be met by
-    waiting. A plan never gives a device more than it has free.
+    waiting. A plan never gives a device more than it has free. ``tiers``: the sites that are looked at, by id, each with its place in
+    an order that comes before price (None: all, alike).
     """
     columns = columns_of(snapshot.sites, snapshot.columns)
     prices = Prices(
         {c.class_id: c for c in snapshot.classes}, snapshot.price_e8_per_du, snapshot.cpu_with_accelerator_free
     )
-    found = sort_out(columns, _wanted(need, prices.classes), prices.classes)
+    tier = None if tiers is None else np.array([tiers.get(site.id, -1) for site in columns.sites], np.int64)
+    among = None if tier is None else tier >= 0
+    wanted = _wanted(need, prices.classes)
+    found = sort_out(columns, wanted, prices, among)
     failed = Counter(found.failed)
     if need.nodes == 1:
-        ranked = _ranked_nodes(snapshot, columns, need, prices, found.fitting)
+        compared = compare(columns, wanted, prices, found.fitting)
+        fitting = _within(compared, wanted.ceilings, failed) if wanted.ceilings.any else compared
+        ranked = _ranked_nodes(snapshot, columns, need, fitting, tier, prices.classes)
         ever = bool((found.usable & (columns.by_site.gang_nodes_max[columns.site_of] >= 1)).any())
     else:
         variants = _of_one_class(need, prices.classes)
-        gangs = find_gangs(columns, [_wanted(v, prices.classes) for v in variants], need.nodes, prices)
+        gangs = find_gangs(columns, [_wanted(v, prices.classes) for v in variants], need.nodes, prices, among)
         failed.update(gangs.unfit(columns, found.fitting))
-        ranked = _ranked_gangs(snapshot, columns, variants, gangs, prices.classes)
+        ranked = _ranked_gangs(snapshot, columns, variants, gangs, tier, prices.classes)
         ever = bool(gangs.enough.any())
-    rejections = tuple(_rejection(name, failed[name], need) for name in CONSTRAINTS if name in failed)
-    return Plan(ranked, rejections, ever, _reason(snapshot, need, ranked, rejections))
+    rejections = tuple(rejection(name, failed[name], need, permanent=name in PERMANENT) for name in CONSTRAINTS if name in failed)
+    return Plan(ranked, rejections, ever, _reason(snapshot, need, ranked, rejections, tiers))
+
+
+def _within(compared: Compared, ceilings: Ceilings, failed: Counter[str]) -> Compared:
+    dear = ceilings.over_price(compared.price, compared.rate)
+    dirty = ceilings.over_carbon(compared.carbon) & ~dear
+    for name, over in (("price_max", dear), ("carbon_max", dirty)):
+        if over.any():
+            failed[name] += int(over.sum())
+    return compared.of(~dear & ~dirty)
 
 
 def _wanted(need: Need, classes: dict[str, ClassFacts]) -> Wanted:
-    cards = tuple((class_ids_named(name, classes), count) for name, count in need.accelerators)
-    return Wanted(need.cpus_milli, need.memory_mib, cards, need.jupyterlab)
+    cards = tuple((class_ids_for(need, name, classes), count) for name, count in need.accelerators)
+    named = tuple(class_ids_named(name, classes) for name, _ in need.accelerators) if need.device_memory_mib else ()
+    ceilings = Ceilings(need.price_max_ucny, need.rate_max_udu, need.carbon_most_mg)
+    return Wanted(need.cpus_milli, need.memory_mib, cards, need.jupyterlab, named, ceilings)
 
 
 def _of_one_class(need: Need, classes: dict[str, ClassFacts]) -> tuple[Need, ...]:
     """A gang's cards are of one class on all its nodes: the need once for each choice of classes that have the names."""
-    named = (sorted(class_ids_named(name, classes)) for name, _ in need.accelerators)
+    named = (sorted(class_ids_for(need, name, classes)) for name, _ in need.accelerators)
     counts = [count for _, count in need.accelerators]
     return tuple(
         replace(need, accelerators=tuple(zip(chosen, counts, strict=True))) for chosen in itertools.product(*named)
@@ -68,24 +89,31 @@ def _of_one_class(need: Need, classes: dict[str, ClassFacts]) -> tuple[Need, ...
 
 
 def _ranked_nodes(
-    snapshot: Snapshot, columns: Columns, need: Need, prices: Prices, rows: Ints
+    snapshot: Snapshot, columns: Columns, need: Need, compared: Compared, tier: Ints | None, classes: dict[str, ClassFacts]
 ) -> Sequence[Candidate]:
-    compared = compare(columns, _wanted(need, prices.classes), prices, rows)
-    keys = (compared.price, compared.carbon, compared.left)
+    rows = compared.rows
+    keys = (*_by_tier(columns, tier, rows), compared.price, compared.carbon, compared.left)
 
     def make(number: int) -> Candidate:
-        return _made(snapshot, columns, need, rows[number : number + 1], prices.classes)
+        return _made(snapshot, columns, need, rows[number : number + 1], classes)
 
-    return Ranked(len(rows), lambda first: best_first(keys, first), make)
+    return Ranked(len(rows), lambda first: best_first(keys, first), make, columns.site_of[rows].tolist())
 
 
 def _ranked_gangs(
-    snapshot: Snapshot, columns: Columns, variants: Sequence[Need], gangs: Gangs, classes: dict[str, ClassFacts]
+    snapshot: Snapshot, columns: Columns, variants: Sequence[Need], gangs: Gangs, tier: Ints | None, classes: dict[str, ClassFacts]
 ) -> Sequence[Candidate]:
+    keys = (*_by_tier(columns, tier, gangs.rows[:, 0]), *gangs.keys())
+
     def make(number: int) -> Candidate:
         return _made(snapshot, columns, variants[gangs.variant[number]], gangs.rows[number], classes)
 
-    return Ranked(len(gangs.rows), lambda first: best_first(gangs.keys(), first), make)
+    sites = columns.site_of[gangs.rows[:, 0]].tolist()
+    return Ranked(len(gangs.rows), lambda first: best_first(keys, first), make, sites)
+
+
+def _by_tier(columns: Columns, tier: Ints | None, rows: Ints) -> tuple[Ints, ...]:
+    return () if tier is None or not (tier > 0).any() else (tier[columns.site_of[rows]],)
 
 
 def _made(
@@ -103,6 +131,14 @@ def class_ids_named(name: str, classes: dict[str, ClassFacts]) -> frozenset[str]
     return frozenset(c.class_id for c in classes.values() if wanted in c.names or wanted == _plain(c.class_id))
 
 
+def class_ids_for(need: Need, name: str, classes: dict[str, ClassFacts]) -> frozenset[str]:
+    """Those of ``name`` whose cards have as much memory as ``need`` asks for; one whose memory nobody knows has not."""
+    named = class_ids_named(name, classes)
+    if not need.device_memory_mib:
+        return named
+    return frozenset(ident for ident in named if (classes[ident].memory_mib or 0) >= need.device_memory_mib)
+
+
 def plain_names(class_id: str, model: str) -> frozenset[str]:
     """How users may write a class: its id, its model, and the model's leading words (``A100 SXM4 80GB`` is an A100), also
     without a brand before them (``Ascend 910B`` is a 910B)."""
@@ -111,6 +147,7 @@ def plain_names(class_id: str, model: str) -> frozenset[str]:
     return frozenset({_plain(class_id)} | {_plain("".join(w[:n])) for w in starts for n in range(1, len(w) + 1)})
 
 
+@lru_cache(maxsize=4096)
 def _plain(name: str) -> str:
     return "".join(ch for ch in name.lower() if ch.isalnum())
 
@@ -125,7 +162,7 @@ def _cards(node: NodeState, need: Need, classes: dict[str, ClassFacts]) -> tuple
     """Free whole cards of one class for each accelerator asked for, or None."""
     chosen: list[DeviceState] = []
     for name, count in need.accelerators:
-        wanted = class_ids_named(name, classes)
+        wanted = class_ids_for(need, name, classes)
         by_class: dict[str, list[DeviceState]] = {}
         for device in sorted(node.devices, key=lambda d: d.id):
             facts = classes.get(device.class_id or "")
@@ -198,100 +235,30 @@ def _rate_and_power(snapshot: Snapshot, shares: tuple[Share, ...], classes: dict
 
 
 CONSTRAINTS = (
-    "site_open", "offered", "node_present", "accelerator_class", "rated", "accelerator_capacity", "cpu_capacity", "memory_capacity",
-    "gang_capacity", "isolation", "jupyterlab", "reachable", "cpu_free", "memory_free", "accelerator_free", "gang_free",
+    "site_open", "offered", "node_present", "accelerator_class", "device_memory", "rated", "accelerator_capacity", "cpu_capacity",
+    "memory_capacity", "price_least", "carbon_least", "gang_capacity", "isolation", "jupyterlab", "reachable", "cpu_free", "memory_free",
+    "accelerator_free", "gang_free", "price_max", "carbon_max",
 )  # fmt: skip
-PERMANENT = {"accelerator_class", "rated", "accelerator_capacity", "cpu_capacity", "memory_capacity", "gang_capacity"}
-
-
-def _rejection(name: str, count: int, need: Need) -> Rejection:
-    cards = ", ".join(f"{n}:{c}" for n, c in need.accelerators)
-    cores, gib = f"{need.cpus_milli / 1000:g}", f"{need.memory_mib / 1024:g}"
-    text, unblock = {
-        "site_open": (
-            Text("their site is not open for work", "所在站点未开放"),
-            Text("the operator opens the site", "由运营方开放站点"),
-        ),
-        "offered": (
-            Text("their provider does not offer them now", "提供方当前未开放这些设备"),
-            Text("their next offer window opens", "等待下一个开放时段"),
-        ),
-        "node_present": (
-            Text("the node was not in its site's last report", "节点未出现在站点最近一次上报中"),
-            Text("the provider brings the node back", "由提供方恢复节点"),
-        ),
-        "accelerator_class": (
-            Text(f"they have no {cards}", f"没有 {cards}"),
-            Text(
-                "ask for another accelerator; `zhisuan catalog` lists the classes",
-                "换用其他加速卡；zhisuan catalog 列出全部型号",
-            ),
-        ),
-        "rated": (
-            Text(f"their {cards} has no published rate yet", f"{cards} 尚无公布的 度 费率"),
-            Text("the operator publishes a rate", "由运营方公布费率"),
-        ),
-        "accelerator_capacity": (
-            Text(f"they have fewer cards than {cards}", f"卡数少于 {cards}"),
-            Text("ask for fewer cards", "减少卡数"),
-        ),
-        "cpu_capacity": (
-            Text(f"they have fewer than {cores} cores", f"核数少于 {cores}"),
-            Text("ask for fewer cores", "减少核数"),
-        ),
-        "memory_capacity": (
-            Text(f"they have less than {gib} GiB of memory", f"内存少于 {gib} GiB"),
-            Text("ask for less memory", "减少内存"),
-        ),
-        "isolation": (
-            Text("they cannot isolate tenants' work", "无法隔离租户作业"),
-            Text(
-                "the site installs what `zhisuan doctor` names, or its operator allows unisolated work",
-                "站点安装 zhisuan doctor 指出的组件，或由其运营者允许非隔离运行",
-            ),
-        ),
-        "jupyterlab": (
-            Text("their site does not offer JupyterLab", "所在站点不提供 JupyterLab"),
-            Text(
-                "start a shell workspace instead (zhisuan.workspace: shell), or wait until a site offers JupyterLab",
-                "改用终端工作空间（zhisuan.workspace: shell），或等待有站点提供 JupyterLab",
-            ),
-        ),
-        "reachable": (
-            Text("their site has not been heard from", "站点失联"),
-            Text("the site comes back", "等待站点恢复"),
-        ),
-        "cpu_free": (
-            Text(f"fewer than {cores} cores are free now", f"当前空闲核数不足 {cores}"),
-            Text("other work there ends", "等待其他作业结束"),
-        ),
-        "memory_free": (
-            Text(f"less than {gib} GiB of memory is free now", f"当前空闲内存不足 {gib} GiB"),
-            Text("other work there ends", "等待其他作业结束"),
-        ),
-        "accelerator_free": (
-            Text(f"fewer free cards than {cards} now", f"当前空闲卡不足 {cards}"),
-            Text("other work there ends", "等待其他作业结束"),
-        ),
-        "gang_capacity": (
-            Text(f"their site cannot give {need.nodes} such nodes to one workload", f"所在站点无法为一个作业提供 {need.nodes} 个这样的节点"),
-            Text("ask for fewer nodes", "减少节点数"),
-        ),
-        "gang_free": (
-            Text(f"their site has fewer than {need.nodes} such nodes free now", f"所在站点当前空闲的此类节点不足 {need.nodes} 个"),
-            Text("other work there ends", "等待其他作业结束"),
-        ),
-    }[name]
-    return Rejection(name, count, name in PERMANENT, text, unblock)
+PERMANENT = {
+    "accelerator_class", "device_memory", "rated", "accelerator_capacity", "cpu_capacity", "memory_capacity", "price_least", "carbon_least",
+    "gang_capacity",
+}  # fmt: skip
 
 
 def _reason(
-    snapshot: Snapshot, need: Need, ranked: Sequence[Candidate], rejections: tuple[Rejection, ...]
+    snapshot: Snapshot,
+    need: Need,
+    ranked: Sequence[Candidate],
+    rejections: tuple[Rejection, ...],
+    tiers: Mapping[str, int] | None = None,
 ) -> Text:
     out = sum(r.count for r in rejections)
-    if rejections and need.jupyterlab and not any(site.jupyterlab for site in snapshot.sites):
+    looked = (site for site in snapshot.sites if tiers is None or site.id in tiers)
+    if rejections and need.jupyterlab and not any(site.jupyterlab for site in looked):
         return Text("No site offers JupyterLab now; it waits for one that does.", "目前没有站点提供 JupyterLab，正在等待。")
     if not ranked:
+        if not rejections and tiers is not None and len(tiers) < len(snapshot.sites):
+            return Text("No site is left that it may run on.", "没有符合要求的站点。")
         if not rejections:
             return Text("No site has joined yet.", "尚无站点加入。")
         worst = max(rejections, key=lambda r: (r.count, -CONSTRAINTS.index(r.constraint)))

@@ -4,10 +4,11 @@ The rules are those of the package's README; ``tests/unit/placement/placement_sp
 always agree.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,9 @@ Bools = NDArray[np.bool_]
 Numbers = NDArray[Any]
 """Whole numbers: of 64 bits where all products surely fit, else Python's."""
 
-PERMANENT_ORDER = ("accelerator_class", "rated", "accelerator_capacity", "cpu_capacity", "memory_capacity")
+PERMANENT_ORDER = (
+    "accelerator_class", "device_memory", "rated", "accelerator_capacity", "cpu_capacity", "memory_capacity", "price_least", "carbon_least",
+)  # fmt: skip
 SAFE_BITS = 62
 SUMMED_BITS = 48
 """What is still multiplied by a number of cards or added up over nodes."""
@@ -31,13 +34,39 @@ MILLIGRAM = 10**9
 
 
 @dataclass(frozen=True, slots=True)
+class Ceilings:
+    """The most that an hour may come to; None: anything."""
+
+    price_ucny: int | None = None
+    rate_udu: int | None = None
+    carbon_mg: int | None = None
+
+    @property
+    def any(self) -> bool:
+        return not (self.price_ucny is None and self.rate_udu is None and self.carbon_mg is None)
+
+    def over_price(self, price: Numbers, rate: Numbers) -> Bools:
+        over = np.zeros(len(price), dtype=bool)
+        for most, values in ((self.price_ucny, price), (self.rate_udu, rate)):
+            if most is not None:
+                over |= np.asarray(values > most, dtype=bool)
+        return over
+
+    def over_carbon(self, carbon: Numbers) -> Bools:
+        return np.asarray(carbon > self.carbon_mg if self.carbon_mg is not None else np.zeros(len(carbon)), dtype=bool)
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is asked for of one node; ``cards``: for each accelerator the classes that have its name, and how many."""
+    """What is asked for of one node; ``cards``: for each accelerator the classes that have its name and enough memory, and how many;
+    ``named``: those that have its name; ``ceilings``: of all nodes together."""
 
     cpus_milli: int
     memory_mib: int
     cards: tuple[tuple[frozenset[str], int], ...]
     jupyterlab: bool = False
+    named: tuple[frozenset[str], ...] = ()
+    ceilings: Ceilings = Ceilings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +85,14 @@ class Sorted:
     usable: Bools
 
 
-def sort_out(columns: Columns, wanted: Wanted, classes: dict[str, ClassFacts]) -> Sorted:
-    """Each node is counted under the first constraint it fails."""
-    site, of = columns.by_site, columns.site_of
-    never = _permanent(columns, wanted, classes)
+def sort_out(columns: Columns, wanted: Wanted, prices: Prices, among: Bools | None = None) -> Sorted:
+    """Each node is counted under the first constraint it fails; ``among``: by site, whether it is looked at. What a node comes to now
+    is not held against the ceilings here."""
+    site, of, classes = columns.by_site, columns.site_of, prices.classes
+    never = _permanent(columns, wanted, prices)
     failed: Counter[str] = Counter()
-    left = np.arange(len(columns.nodes), dtype=np.int64)
+    looked = np.ones(len(of), dtype=bool) if among is None else among[of]
+    left = np.flatnonzero(looked)
 
     def keep(left: Ints, holds: Any, name: str) -> Ints:
         kept: Ints = left[np.asarray(holds, dtype=bool)]
@@ -69,7 +100,7 @@ def sort_out(columns: Columns, wanted: Wanted, classes: dict[str, ClassFacts]) -
             failed[name] += len(left) - len(kept)
         return kept
 
-    left = keep(left, site.open[of], "site_open")
+    left = keep(left, site.open[of[left]], "site_open")
     left = keep(left, site.offered[of[left]], "offered")
     left = keep(left, columns.column("present")[left], "node_present")
     for number, name in enumerate(PERMANENT_ORDER, 1):
@@ -82,24 +113,73 @@ def sort_out(columns: Columns, wanted: Wanted, classes: dict[str, ClassFacts]) -
     left = keep(left, _tightest(columns, "memory", wanted.memory_mib, left)[0] >= 0, "memory_free")
     if wanted.cards:
         left = keep(left, _cards(columns, wanted, classes, "idle", left)[0], "accelerator_free")
-    return Sorted(left, failed, (site.usual[of] == 1) & (never == 0))
+    return Sorted(left, failed, looked & (site.usual[of] == 1) & (never == 0))
 
 
-def _permanent(columns: Columns, wanted: Wanted, classes: dict[str, ClassFacts]) -> Ints:
+def _permanent(columns: Columns, wanted: Wanted, prices: Prices) -> Ints:
     """By row the number of the permanent constraint it fails first (from 1, in their order); 0 for none."""
+    classes = prices.classes
     never = np.zeros(len(columns.nodes), np.int64)
 
     def note(bad: Bools, name: str) -> None:
         never[(never == 0) & bad] = PERMANENT_ORDER.index(name) + 1
 
-    for names, _ in wanted.cards:
-        note(_cards_of(columns, names) == 0, "accelerator_class")
+    for (names, _), named in itertools.zip_longest(wanted.cards, wanted.named):
+        if named is not None:
+            note(_cards_of(columns, named) == 0, "accelerator_class")
+        note(_cards_of(columns, names) == 0, "accelerator_class" if named is None else "device_memory")
         note(_cards_of(columns, [c for c in names if classes[c].rate_udu_per_hour is not None]) == 0, "rated")
     if wanted.cards:
         note(~_cards(columns, wanted, classes, "whole", np.arange(len(never), dtype=np.int64))[0], "accelerator_capacity")
     note(columns.column("most", "cpu") < wanted.cpus_milli, "cpu_capacity")
     note(columns.column("most", "memory") < wanted.memory_mib, "memory_capacity")
+    if wanted.ceilings.any:
+        rows = np.flatnonzero(never == 0)
+        rate, power = least(columns, wanted, prices, rows)
+        over = np.zeros(len(never), dtype=bool)
+        over[rows] = wanted.ceilings.over_price(price_of(rate, prices), rate)
+        note(over, "price_least")
+        over[rows] = wanted.ceilings.over_carbon(carbon_of(columns, power, columns.site_of[rows]))
+        note(over, "carbon_least")
     return never
+
+
+def least(columns: Columns, wanted: Wanted, prices: Prices, rows: Ints) -> tuple[Numbers, Numbers]:
+    """Rate and power that ``rows``, which fit when empty, could not come below: of each thing the cheapest class that the node has
+    enough of, and the one that draws least."""
+    cards = len(wanted.cards) > 0
+    paid = not (cards and prices.cpu_with_accelerator_free)
+    cores = range(columns.devices_of("cpu"))
+    of_cpu = [columns.column("class", "cpu", str(n))[rows] for n in cores], [columns.column("free", "cpu", str(n))[rows] for n in cores]
+    none = np.zeros(len(rows), np.int64)
+    rate, power = none, none
+    found: list[tuple[Bools, Numbers, Numbers]] = []
+    for classes, free in zip(*of_cpu, strict=True):
+        for code in np.unique(classes[free >= 0]):
+            facts = prices.classes.get(columns.class_ids[code]) if code >= 0 else None
+            draws = facts.power_milliwatts * wanted.cpus_milli // 1000 if facts is not None else 0
+            here = (classes == code) & (free >= 0)
+            found.append((here, _rate(columns, facts if paid else None, wanted.cpus_milli, rows), none + draws))
+    rate, power = rate + _lowest(found, 1, rows), power + _lowest(found, 2, rows)
+    for names, count in wanted.cards:
+        found = []
+        for class_id in sorted(names):
+            facts = prices.classes[class_id]
+            if facts.rate_udu_per_hour is not None:
+                here = columns.column("whole", class_id)[rows] >= count
+                draws = count * (facts.power_milliwatts * MILLI_CARD // 1000)
+                found.append((here, count * _rate(columns, facts, MILLI_CARD, rows), none + draws))
+        rate, power = rate + _lowest(found, 1, rows), power + _lowest(found, 2, rows)
+    return rate, power
+
+
+def _lowest(found: list[tuple[Bools, Numbers, Numbers]], what: Literal[1, 2], rows: Ints) -> Numbers:
+    """By row the lowest of what holds there; 0 where nothing does."""
+    lowest: Numbers = np.full(len(rows), -1, np.int64)
+    for one in found:
+        here = one[0] & np.asarray((lowest < 0) | (one[what] < lowest), dtype=bool)
+        lowest = np.where(here, one[what], lowest)
+    return np.where(lowest < 0, 0, lowest)
 
 
 def _cards_of(columns: Columns, names: Iterable[str]) -> Ints:
@@ -154,6 +234,9 @@ class Compared:
     price: Numbers
     carbon: Numbers
     left: Ints
+
+    def of(self, kept: Bools) -> "Compared":
+        return Compared(*(getattr(self, name)[kept] for name in Compared.__slots__))
 
 
 def compare(columns: Columns, wanted: Wanted, prices: Prices, rows: Ints) -> Compared:

@@ -1,6 +1,6 @@
 """The snapshot that placement decides on, and the plan it gives."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +43,8 @@ class SiteState:
     """One site as placement sees it; ``grid_g_per_mwh`` is gCO2 per MWh of its province's grid, ``gang_nodes_max`` the
     most nodes that its engine starts one piece of work on. ``offered`` is false outside its offer windows and while its
     provider has it back. ``factors_ppm``: by class, the part of the rate that its devices are worth by measurement. ``jupyterlab``: its
-    agent has said that work finds it there."""
+    agent has said that work finds it there. ``green_ppm``: the share of its electricity that its provider states as green (None: it
+    states none). ``round_trips_us``: by name, how far demand places are; one that is not there is unknown."""
 
     id: str
     name: str
@@ -59,16 +60,21 @@ class SiteState:
     offered: bool = True
     factors_ppm: tuple[tuple[str, int], ...] = ()
     jupyterlab: bool = False
+    provider_name: str = ""
+    green_ppm: int | None = None
+    round_trips_us: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ClassFacts:
-    """Rate in 10⁻⁶ 度 an hour per core or card (None: not for sale), rated power in milliwatts per core or card."""
+    """Rate in 10⁻⁶ 度 an hour per core or card (None: not for sale), rated power in milliwatts per core or card, memory of a card
+    by its data sheet (None: unknown)."""
 
     class_id: str
     names: frozenset[str]
     rate_udu_per_hour: int | None
     power_milliwatts: int
+    memory_mib: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +91,29 @@ class Snapshot:
 @dataclass(frozen=True, slots=True)
 class Need:
     """What one workload asks for on each of ``nodes`` nodes of one site, all at once; ``accelerators`` are (name as written,
-    whole cards)."""
+    whole cards), each card of a class with at least ``device_memory_mib``.
+
+    The ceilings are of an hour on all nodes together, but for ``carbon_card_max_mg``, which is of an hour of each card: yuan in
+    10⁻⁶, rate in 10⁻⁶ 度, carbon in milligrams; None: none."""
 
     cpus_milli: int
     memory_mib: int
     accelerators: tuple[tuple[str, int], ...]
     nodes: int = 1
     jupyterlab: bool = False
+    device_memory_mib: int = 0
+    price_max_ucny: int | None = None
+    rate_max_udu: int | None = None
+    carbon_max_mg: int | None = None
+    carbon_card_max_mg: int | None = None
+
+    @property
+    def carbon_most_mg(self) -> int | None:
+        """The lower of the two ceilings, for all nodes together; that of a card says nothing of work without any."""
+        cards = self.nodes * sum(count for _, count in self.accelerators)
+        by_card = self.carbon_card_max_mg * cards if cards and self.carbon_card_max_mg is not None else None
+        given = [most for most in (self.carbon_max_mg, by_card) if most is not None]
+        return min(given, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +181,11 @@ class Candidate:
         return tuple(share for node in self.nodes for share in node.shares)
 
     @property
+    def amounts(self) -> dict[str, int]:
+        """What it takes, by device."""
+        return {share.device_id: share.amount for node in self.nodes for share in node.shares}
+
+    @property
     def hostnames(self) -> tuple[str, ...]:
         return tuple(node.hostname for node in self.nodes)
 
@@ -181,12 +208,14 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Candidates best first, each made when it is looked at; ``could_ever_fit`` is false when no node, empty and open, would do."""
+    """Candidates best first, each made when it is looked at; ``could_ever_fit`` is false when no node, empty and open, would do.
+    ``round_trips_us``: by site id, the longest to the demand places that are asked for."""
 
     candidates: Sequence[Candidate]
     rejections: tuple[Rejection, ...]
     could_ever_fit: bool
     reason: Text
+    round_trips_us: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def chosen(self) -> Candidate | None:
@@ -199,7 +228,7 @@ class Plan:
                     "site_id": c.site_id, "site_name": c.site_name, "node_hostnames": list(c.hostnames), "rank": rank,
                     "score_parts": [p.as_dict() for p in c.parts], "hour_ucny": c.hour_ucny,
                     "rate_udu_per_hour": c.rate_udu_per_hour, "carbon_g_per_hour_milli": c.carbon_g_per_hour_milli,
-                    "alternative": c.alternative,
+                    "alternative": c.alternative, "round_trip_us": self.round_trips_us.get(c.site_id),
                 }
                 for rank, c in enumerate(self.candidates[:CANDIDATES_SHOWN], 1)
             ],

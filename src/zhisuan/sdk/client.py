@@ -3,6 +3,7 @@
 from zhisuan.sdk.account import Account
 from zhisuan.sdk.billing import Billing
 from zhisuan.sdk.operation import Operation
+from zhisuan.sdk.quotas import Quotas
 from zhisuan.sdk.registry import Registry
 from zhisuan.sdk.supply import Supply
 from zhisuan.sdk.volumes import Volumes
@@ -10,7 +11,7 @@ from zhisuan.sdk.workloads import Workloads
 from zhisuan.sdk.workspaces import Workspaces
 
 
-class Client(Account, Workloads, Workspaces, Volumes, Registry, Billing, Supply, Operation):
+class Client(Account, Workloads, Workspaces, Volumes, Registry, Billing, Supply, Operation, Quotas):
     """A platform, seen with one credential.
 
     >>> with Client("http://127.0.0.1:8620", key="zsk_…") as client:

@@ -7,10 +7,12 @@ from typing import Any
 from zhisuan.sdk.transport import Transport
 from zhisuan.sdk.types.supply import (
     Condition,
+    DemandPlace,
     Earnings,
     EngineAccount,
     Evidence,
     JoinToken,
+    PlaceLink,
     Reconciliation,
     Site,
     SiteCreated,
@@ -74,11 +76,39 @@ class Supply(Transport):
         """Round trips measured between this site and the others, nearest first."""
         return self._items(SiteLink, "sites", site_id, "links")
 
+    def places(self) -> tuple[DemandPlace, ...]:
+        """Demand places by name: a workload file names them under ``zhisuan.latency``."""
+        return self._items(DemandPlace, "places")
+
+    def add_place(self, name: str, latitude_e6: int, longitude_e6: int) -> DemandPlace:
+        """A place where users are (operator)."""
+        return self._post(DemandPlace, "places", json={"name": name, "latitude_e6": latitude_e6, "longitude_e6": longitude_e6})
+
+    def remove_place(self, place_id: str) -> DemandPlace:
+        """With its round trips (operator)."""
+        return self._post(DemandPlace, "places", place_id, "remove", json={})
+
+    def place_links(self, place_id: str) -> tuple[PlaceLink, ...]:
+        """Round trips between a demand place and sites, nearest first (operator)."""
+        return self._items(PlaceLink, "places", place_id, "links")
+
+    def site_places(self, site_id: str) -> tuple[PlaceLink, ...]:
+        """Round trips between a site and demand places, nearest first."""
+        return self._items(PlaceLink, "sites", site_id, "places")
+
+    def set_place_link(
+        self, place_id: str, site_id: str, *, direction: str, method: str, source: str = "", round_trip_us: int | None = None
+    ) -> PlaceLink:
+        """Keep a round trip (operator): ``direction`` ``from_place`` or ``from_site``, ``method`` ``measured``, ``stated`` or
+        ``computed`` (then without a time)."""
+        body = {"site_id": site_id, "direction": direction, "method": method, "source": source, "round_trip_us": round_trip_us}
+        return self._post(PlaceLink, "places", place_id, "links", json=body)
+
     def site_conditions(self, site_id: str) -> tuple[Condition, ...]:
         return self._items(Condition, "sites", site_id, "conditions")
 
     def set_site_conditions(self, site_id: str, *, valid_from: datetime | None = None, **figures: Any) -> Site:
-        """``figures``: ``pue_milli``, ``tariff_ucny_per_kwh`` (both from ``valid_from``), ``city``, ``latitude_e6``,
+        """``figures``: ``pue_milli``, ``tariff_ucny_per_kwh`` and ``green_ppm`` (all from ``valid_from``), ``city``, ``latitude_e6``,
         ``longitude_e6``, ``echo_address``."""
         start = {} if valid_from is None else {"valid_from": valid_from.isoformat()}
         return self._post(Site, "sites", site_id, "conditions", json={**figures, **start})

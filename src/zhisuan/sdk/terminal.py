@@ -42,7 +42,7 @@ class Terminal:
         key: str,
         name: str,
         show: Callable[[str], Awaitable[None]],
-        tell: Callable[[bool], None] = lambda _: None,
+        tell: Callable[[bool], object] = lambda _: None,
     ) -> None:
         self._url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {key}"}

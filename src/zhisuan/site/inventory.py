@@ -156,6 +156,7 @@ def engine_facts(report: EngineReport, *, allow_unisolated: bool) -> EngineFacts
         allow_unisolated=allow_unisolated,
         nodes_max=max(1, report.nodes_max),
         jupyterlab=report.jupyterlab,
+        shells=report.shells,
         limits=dict(report.limits),
         problems=tuple(asdict(p) for p in report.problems),
     )

@@ -49,7 +49,7 @@ class Services:
 
     async def _serve(self, url: str) -> None:
         """Hold the tunnel until the gateway has moved, or until an error in it that is said and survived."""
-        self._tunnel = Tunnel(url, self._credential, self._socket, random=self._fraction)
+        self._tunnel = Tunnel(url, self._credential, self._socket, resolve_shell=self._shell, random=self._fraction)
         running = asyncio.create_task(self._tunnel.run())
         moved = asyncio.create_task(self._moved.wait())
         try:
@@ -84,3 +84,13 @@ class Services:
             except EngineError:
                 return None
         return held.socket
+
+    async def _shell(self, lease_id: str, generation: int, rank: int) -> Path | None:
+        """Only into work that runs here now."""
+        held = self._book.held.get(Key(lease_id, generation))
+        if held is None or held.ended.is_set():
+            return None
+        try:
+            return await asyncio.to_thread(self._engine.shell_socket, lease_id, generation, rank)
+        except EngineError:
+            return None

@@ -4,13 +4,14 @@
 2. OPEN: find the service's unix socket and make the HTTP request there.
 3. Its answer goes back as HEAD, DATA …, END, as fast as the gateway gives credit.
    CONNECT in place of a method: the bytes of one connection, each way (``tunnel_bytes.py``).
+   SHELL: the same, into the sandbox of the lease's work; ``path`` is the rank after a slash. It is no call to a service.
 4. RESET, or the loss of the connection: the request to the service is cancelled.
 """
 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ from zhisuan.wire.gateway import TunnelHead, TunnelOpen, TunnelReset
 
 log = logging.getLogger(__name__)
 ResolveSocket = Callable[[str, int], Path | None]
+ResolveShell = Callable[[str, int, int], Awaitable[Path | None]]
 
 PAUSE_SECONDS_MIN = 0.25
 PAUSE_SECONDS_MAX = 30.0
@@ -54,6 +56,18 @@ SERVICE_KEEP_ALIVE_SECONDS = 2.0
 
 _NOT_TO_SERVICE = HOP_BY_HOP_HEADERS | {"host", "authorization", "cookie", "accept-encoding"}
 _NOT_TO_GATEWAY = HOP_BY_HOP_HEADERS | {"set-cookie", "set-cookie2"}
+
+
+async def _no_shells(_lease_id: str, _generation: int, _rank: int) -> Path | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Ways:
+    """What leads to a lease's work here."""
+
+    service: ResolveSocket
+    shell: ResolveShell
 
 
 @dataclass(slots=True)
@@ -105,7 +119,8 @@ def _session(socket: Path) -> aiohttp.ClientSession:
 
 
 class Tunnel:
-    """``resolve_socket`` gives the unix socket of a lease's service, or None where this site does not run it.
+    """``resolve_socket`` gives the unix socket of a lease's service, or None where this site does not run it; ``resolve_shell``
+    that of shells beside the work of a rank.
 
     ``random`` gives numbers in [0, 1) for the pauses between attempts to connect.
     """
@@ -116,11 +131,12 @@ class Tunnel:
         credential: str,
         resolve_socket: ResolveSocket,
         *,
+        resolve_shell: ResolveShell = _no_shells,
         random: Callable[[], float] = SystemRandom().random,
     ) -> None:
         self._url = URL(gateway_url.rstrip("/") + TUNNEL_PATH)
         self._credential = credential
-        self._resolve = resolve_socket
+        self._ways = _Ways(resolve_socket, resolve_shell)
         self._random = random
         self._services = _Services()
         self.connected = False
@@ -155,7 +171,7 @@ class Tunnel:
 
     async def probe(self, lease_id: str, generation: int, path: str) -> bool:
         """Whether GET ``path`` at the lease's service answers 2xx within three seconds."""
-        socket = self._resolve(lease_id, generation)
+        socket = self._ways.service(lease_id, generation)
         if socket is None:
             return False
         try:
@@ -180,7 +196,7 @@ class Tunnel:
             )
         self.connected = True
         log.info("the tunnel to %s is open", self._url)
-        connection = _Connection(websocket, self._resolve, self._services)
+        connection = _Connection(websocket, self._ways, self._services)
         try:
             return await connection.run()
         finally:
@@ -194,11 +210,11 @@ class _Connection:
     def __init__(
         self,
         websocket: aiohttp.ClientWebSocketResponse,
-        resolve: ResolveSocket,
+        ways: _Ways,
         services: _Services,
     ) -> None:
         self._websocket = websocket
-        self._resolve = resolve
+        self._ways = ways
         self._services = services
         self._outbox = Outbox(websocket.send_bytes, self._unwritable)
         self._streams: dict[int, _Stream] = {}
@@ -261,7 +277,7 @@ class _Connection:
         if len(self._streams) > STREAMS_MAX:
             await stream.reset("too_many_streams", f"more than {STREAMS_MAX} at once")
         else:
-            await stream.serve(payload, self._resolve, self._services)
+            await stream.serve(payload, self._ways, self._services)
 
 
 class _Stream:
@@ -291,12 +307,13 @@ class _Stream:
             self._failure = code, message
             self.task.cancel()
 
-    async def serve(
-        self, payload: bytes, resolve: ResolveSocket, services: _Services
-    ) -> None:
+    async def serve(self, payload: bytes, ways: _Ways, services: _Services) -> None:
         try:
             opening = TunnelOpen.model_validate_json(payload)
-            socket = resolve(opening.lease_id, opening.generation)
+            if opening.method == "SHELL":
+                await self._shell(opening, ways.shell)
+                return
+            socket = ways.service(opening.lease_id, opening.generation)
             if socket is None:
                 await self.reset("no_such_service", "this site does not run that lease")
                 return
@@ -327,6 +344,13 @@ class _Stream:
             await self._send(FrameType.RESET, reset)
         except (aiohttp.ClientError, OSError):
             log.debug("stream %d was not reset: the tunnel is gone", self.number)
+
+    async def _shell(self, opening: TunnelOpen, resolve: ResolveShell) -> None:
+        socket = await resolve(opening.lease_id, opening.generation, int(opening.path.removeprefix("/")))
+        if socket is None:
+            await self.reset("no_shell", "this site has no way into that work")
+        else:
+            await self._connect(socket)
 
     async def _connect(self, socket: Path) -> None:
         async def begin() -> None:

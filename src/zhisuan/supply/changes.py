@@ -50,7 +50,8 @@ def _triggers(table: str, function: str, when: str = "OLD.* IS DISTINCT FROM NEW
 
 def _site_differs() -> str:
     columns = (
-        "id", "provider_id", "name", "state", "region", "pue_milli", "offering", "engine", "clock_offset_ms",
+        "id", "provider_id", "name", "state", "region", "pue_milli", "offering", "engine", "clock_offset_ms", "green_ppm",
+        "latitude_e6", "longitude_e6",
     )  # fmt: skip
     old, new = (", ".join(f"{side}.{c}" for c in columns) for side in ("OLD", "NEW"))
     return (
@@ -69,6 +70,7 @@ TRIGGERS = (
     *_triggers("supply_site", "supply_note_site", _site_differs()),
     *_triggers("supply_recall", "supply_note_site_of"),
     *_triggers("supply_rate_factor", "supply_note_site_of"),
+    *_triggers("supply_place_link", "supply_note_site_of"),
 )
 """The migration that makes them has a copy."""
 

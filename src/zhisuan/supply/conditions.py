@@ -1,4 +1,4 @@
-"""Where a site stands and what it runs under: place, PUE and tariff, each figure from a time on."""
+"""Where a site stands and what it runs under: place, PUE, tariff and green share, each figure from a time on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,6 +47,7 @@ class Terms:
 
     pue_milli: int | None = None
     tariff_ucny_per_kwh: int | None = None
+    green_ppm: int | None = None
     valid_from: datetime | None = None
 
 
@@ -62,12 +63,14 @@ def set_terms(tx: Tx, site: Site, terms: Terms) -> None:
     if tariff is not None and not 0 <= tariff <= TARIFF_UCNY_MAX:
         told = Text("lies between 0 and 100 yuan a kWh", "须在每千瓦时 0 到 100 元之间")
         problems.append(FieldProblem("tariff_ucny_per_kwh", told))
+    if terms.green_ppm is not None and not 0 <= terms.green_ppm <= E6:
+        problems.append(FieldProblem("green_ppm", Text("lies between 0 and 1000000", "须在 0 到 1000000 之间")))
     start = terms.valid_from or tx.now
     if not tx.now - timedelta(minutes=1) <= start <= tx.now + AHEAD_MAX:
         told = Text("lies between now and a year from now", "须在现在到一年之内")
         problems.append(FieldProblem("valid_from", told))
     _refuse(problems)
-    for name, value in (("pue_milli", terms.pue_milli), ("tariff_ucny_per_kwh", tariff)):
+    for name, value in (("pue_milli", terms.pue_milli), ("tariff_ucny_per_kwh", tariff), ("green_ppm", terms.green_ppm)):
         if value is not None:
             tx.session.add(
                 SiteCondition(

@@ -38,6 +38,7 @@ class EngineRecord:
     problems: tuple[dict[str, str], ...]
     nodes_max: int = 1
     jupyterlab: bool | None = None
+    shells: bool | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -49,4 +50,5 @@ class EngineRecord:
             "problems": list(self.problems),
             "nodes_max": self.nodes_max,
             "jupyterlab": self.jupyterlab,
+            "shells": self.shells,
         }

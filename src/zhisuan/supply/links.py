@@ -65,11 +65,16 @@ def least_round_trip_us(
     >>> least_round_trip_us(39_904_000, 116_407_000, 31_230_000, 121_474_000)  # Beijing, Shanghai: 1,067 km
     6978
     """
+    kilometres = distance_km(latitude_e6, longitude_e6, other_latitude_e6, other_longitude_e6)
+    return int(2 * kilometres / LIGHT_KM_PER_US * (100 - TOLERANCE_PERCENT) / 100)
+
+
+def distance_km(latitude_e6: int, longitude_e6: int, other_latitude_e6: int, other_longitude_e6: int) -> float:
+    """Along the great circle: haversine on a sphere of 6,371 km."""
     one, other = radians(latitude_e6 / 1e6), radians(other_latitude_e6 / 1e6)
     across = radians((other_longitude_e6 - longitude_e6) / 1e6)
     chord = sin((other - one) / 2) ** 2 + cos(one) * cos(other) * sin(across / 2) ** 2
-    distance_km = 2 * EARTH_KM * asin(min(1.0, sqrt(chord)))
-    return int(2 * distance_km / LIGHT_KM_PER_US * (100 - TOLERANCE_PERCENT) / 100)
+    return 2 * EARTH_KM * asin(min(1.0, sqrt(chord)))
 
 
 def bound_us(site: Site, other: Site) -> int | None:

@@ -21,6 +21,19 @@ from zhisuan.supply.credentials import (
 from zhisuan.supply.hearing import Hearing, clock_offset_ms, heard_from, is_reachable, note_silences, write_heard
 from zhisuan.supply.links import Measured, checked_echo_address, links_of, peers_of, take_links
 from zhisuan.supply.offering import Offer, Windows, parsed_windows, written_windows
+from zhisuan.supply.places import (
+    Direction,
+    Method,
+    SaidLink,
+    SeenLink,
+    add_place,
+    place_links,
+    place_seen,
+    places,
+    remove_place,
+    round_trips,
+    set_link,
+)
 from zhisuan.supply.recalls import (
     TakeBack,
     live_recall,
@@ -47,7 +60,7 @@ from zhisuan.supply.registering import (
     revoke_token,
     token_state,
 )
-from zhisuan.supply.sites import TRANSITIONS, change_state, set_windows, site_facts, site_visible
+from zhisuan.supply.sites import TRANSITIONS, change_state, provider_names, set_windows, site_facts, site_visible
 from zhisuan.supply.stock import take_inventory
 from zhisuan.supply.verifying import (
     claims_of,
@@ -64,16 +77,21 @@ __all__ = [
     "TOKEN_LIFE",
     "TRANSITIONS",
     "Claim",
+    "Direction",
     "Hearing",
     "Invitation",
     "Measured",
+    "Method",
     "Offer",
     "Place",
     "Registration",
+    "SaidLink",
+    "SeenLink",
     "TakeBack",
     "Terms",
     "TokenLook",
     "Windows",
+    "add_place",
     "bring_up_to_date",
     "change_state",
     "checked_echo_address",
@@ -100,17 +118,24 @@ __all__ = [
     "offer_of",
     "parsed_windows",
     "peers_of",
+    "place_links",
+    "place_seen",
+    "places",
     "price_as_published",
     "price_by_measurement",
+    "provider_names",
     "rate_factors",
     "recalls_of",
     "recalls_to_tend",
     "register",
+    "remove_place",
     "require_admitted",
     "revoke_credential",
     "revoke_token",
     "rotate_credential",
     "rotation_due",
+    "round_trips",
+    "set_link",
     "set_terms",
     "set_windows",
     "site_facts",

@@ -1,12 +1,16 @@
 """A site's life cycle, and who may look at it."""
 
+from collections.abc import Collection
 from typing import Any
+
+from sqlalchemy import select
 
 from zhisuan.base.db import Tx
 from zhisuan.base.errors import Conflict, NotFound
 from zhisuan.base.text import Text
 from zhisuan.supply.offering import Windows
 from zhisuan.supply.tables import Site
+from zhisuan.tenancy.tables import Organisation
 
 TRANSITIONS = {
     "verify": ({"joining"}, "verified"),
@@ -56,3 +60,11 @@ def site_visible(tx: Tx, site_id: str, provider_id: str | None) -> Site:
 def site_facts(engine: dict[str, Any]) -> tuple[str, bool]:
     """The isolation level a site reports and whether its operator lets unisolated work run."""
     return str(engine.get("isolation", "none")), bool(engine.get("allow_unisolated", False))
+
+
+def provider_names(tx: Tx, provider_ids: Collection[str]) -> dict[str, str]:
+    """What providers are called, by id."""
+    if not provider_ids:
+        return {}
+    named = select(Organisation.id, Organisation.name).where(Organisation.id.in_(provider_ids))
+    return {row.id: row.name for row in tx.session.execute(named)}

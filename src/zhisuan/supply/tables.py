@@ -12,7 +12,7 @@ from zhisuan.base.db import Table
 class Site(Table):
     """One place with machines behind one engine. ``state``: invited → joining → verified → open ⇄ draining → closed.
 
-    ``pue_milli`` and ``tariff_ucny_per_kwh`` are those in force now; ``SiteCondition`` has all there were and will be.
+    ``pue_milli``, ``tariff_ucny_per_kwh`` and ``green_ppm`` are those in force now; ``SiteCondition`` has all there were and will be.
     Latitude and longitude are 10⁻⁶ degrees. ``offering`` holds the weekly windows (see ``supply.offering``); empty means
     always. ``credential_next_digest`` is a credential that waits for its first use.
     """
@@ -22,6 +22,7 @@ class Site(Table):
         UniqueConstraint("provider_id", "name"),
         CheckConstraint("state IN ('invited','joining','verified','open','draining','closed')", name="state"),
         CheckConstraint("pue_milli >= 1000", name="pue"),
+        CheckConstraint("green_ppm BETWEEN 0 AND 1000000", name="green"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -31,6 +32,7 @@ class Site(Table):
     region: Mapped[str]
     pue_milli: Mapped[int]
     tariff_ucny_per_kwh: Mapped[int | None]
+    green_ppm: Mapped[int | None]
     city: Mapped[str | None]
     latitude_e6: Mapped[int | None]
     longitude_e6: Mapped[int | None]
@@ -140,6 +142,39 @@ class Link(Table):
     note: Mapped[str | None]
 
 
+class DemandPlace(Table):
+    """Where users are that work is to be near; see ``supply.places``."""
+
+    __tablename__ = "supply_demand_place"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    latitude_e6: Mapped[int]
+    longitude_e6: Mapped[int]
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+
+
+class PlaceLink(Table):
+    """The round trip between a demand place and a site, as looked at from one of them."""
+
+    __tablename__ = "supply_place_link"
+    __table_args__ = (
+        CheckConstraint("direction IN ('from_place','from_site')", name="direction"),
+        CheckConstraint("method IN ('measured','stated','computed')", name="method"),
+        CheckConstraint("round_trip_us > 0", name="round_trip"),
+    )
+
+    place_id: Mapped[str] = mapped_column(ForeignKey("supply_demand_place.id"), primary_key=True)
+    site_id: Mapped[str] = mapped_column(ForeignKey("supply_site.id"), primary_key=True, index=True)
+    direction: Mapped[str] = mapped_column(primary_key=True)
+    round_trip_us: Mapped[int]
+    method: Mapped[str]
+    source: Mapped[str]
+    at: Mapped[datetime]
+    by: Mapped[str]
+
+
 class SiteSilence(Table):
     """A span in which a site was not heard from; open while ``until`` is empty."""
 
@@ -156,12 +191,13 @@ class SiteCondition(Table):
     """A figure of a site from ``valid_from`` on, until the next row of its name. Rows are only added: what ran before
     keeps what was in force then.
 
-    Names: ``pue_milli`` (thousandths), ``tariff_ucny_per_kwh`` (what the provider pays for electricity).
+    Names: ``pue_milli`` (thousandths), ``tariff_ucny_per_kwh`` (what the provider pays for electricity), ``green_ppm``
+    (the share of the site's electricity that the provider states as green, by contract or on the spot).
     """
 
     __tablename__ = "supply_site_condition"
     __table_args__ = (
-        CheckConstraint("name IN ('pue_milli','tariff_ucny_per_kwh')", name="name"),
+        CheckConstraint("name IN ('pue_milli','tariff_ucny_per_kwh','green_ppm')", name="name"),
         Index(None, "site_id", "name", "valid_from"),
     )
 

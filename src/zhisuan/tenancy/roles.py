@@ -22,11 +22,11 @@ ROLES_OF_KIND = {
 
 _EVERYONE = {"self:account:read", "self:account:write", "platform:catalog:read"}
 _MEMBER = {
-    "org:project:read", "org:workload:read", "org:workload:write", "org:model:read", "org:model:write",
+    "org:project:read", "org:workload:read", "org:workload:write", "org:workload:enter", "org:model:read", "org:model:write",
     "org:blob:write", "org:bill:read", "org:carbon:read", "org:trace:read", "org:overview:read", "org:wallet:read",
-    "org:volume:read", "org:volume:write",
+    "org:volume:read", "org:volume:write", "org:quota:read",
 }  # fmt: skip
-_OWNER = _MEMBER | {"org:wallet:write", "org:key:manage", "org:member:manage", "org:project:write"}
+_OWNER = _MEMBER | {"org:wallet:write", "org:key:manage", "org:member:manage", "org:project:write", "org:quota:write"}
 _PROVIDER = {
     "provider:site:read", "provider:site:write", "provider:earning:read", "provider:overview:read", "org:key:manage",
 }  # fmt: skip
@@ -34,7 +34,8 @@ _OPERATOR = {
     "platform:site:read", "platform:site:write", "platform:catalog:write", "platform:bill:read", "platform:bill:close",
     "platform:settlement:read", "platform:settlement:write", "platform:payment:write", "platform:org:read",
     "platform:org:write", "platform:workload:read", "platform:workload:cancel", "platform:trace:read",
-    "platform:carbon:read", "platform:overview:read", "platform:audit:read", "org:key:manage",
+    "platform:carbon:read", "platform:overview:read", "platform:audit:read", "platform:quota:read",
+    "platform:quota:write", "org:key:manage",
 }  # fmt: skip
 _CITY = {"city:overview:read", "city:carbon:read", "org:key:manage"}
 
@@ -54,3 +55,7 @@ def allows(role: Role, permission: str) -> bool:
     if permission not in ALL_PERMISSIONS:
         raise ValueError(f"no role has the permission {permission!r}")
     return permission in PERMISSIONS[role]
+
+
+PRIORITY_MAX = {Role.tenant_owner: 100, Role.tenant_member: 50}
+"""The highest priority that a role may give to work of its organisation."""

@@ -8,6 +8,7 @@
 | POST /wire/v1/gateway/usage | TokenUsageBatch | Accepted |
 | POST /wire/v1/gateway/workspace | WorkspaceQuestion | WorkspaceAnswer (cached by the gateway for ``ttl_seconds``) |
 | POST /wire/v1/gateway/enter | WorkspaceEntry | WorkspaceEntered |
+| POST /wire/v1/gateway/shell | ShellQuestion | ShellAnswer |
 
 All carry ``Authorization: Bearer <gateway credential>``.
 
@@ -30,7 +31,8 @@ an unknown type is ignored. A stream is over when the site has sent END, or eith
 
 An OPEN with the method CONNECT asks for a stream of bytes in place of a request: the site connects to the service, answers
 HEAD 200, and DATA are then the bytes of the connection, each way. END closes one way only; such a stream is over when both
-sides have sent END, or either side RESET.
+sides have sent END, or either side RESET. The method SHELL asks for such a stream into the sandbox of the lease's work: ``path`` is
+the rank after a slash, and the bytes are the frames of ``base.shells``. The server says which sites know of it.
 """
 
 from typing import Literal
@@ -155,6 +157,36 @@ class WorkspaceEntered(Message):
     seconds: int = 0
 
 
+class ShellQuestion(Message):
+    """May the holder of this credential have a shell beside the work of this rank? ``opening``: it is about to be opened, which is
+    written down; otherwise it is asked whether one that is open may stay."""
+
+    workload_id: str
+    rank: int = Field(ge=0, lt=100_000)
+    credential_digest: str
+    opening: bool = False
+
+
+class ShellRefusal(Message):
+    """Why not, as a person is told it, in both languages."""
+
+    status: int
+    code: str
+    what_en: str
+    what_zh: str
+    remedy_en: str
+    remedy_zh: str
+
+
+class ShellAnswer(Message):
+    """Where the work is, or why there is no shell; unknown work, another's, and work not open to this credential are refused alike."""
+
+    refusal: ShellRefusal | None = None
+    lease_id: str = ""
+    generation: int = 0
+    site_id: str = ""
+
+
 class TunnelOpen(Message):
     """A request for the service of one lease; header names are lower case."""
 
@@ -171,7 +203,7 @@ class TunnelHead(Message):
 
 
 class TunnelReset(Message):
-    """``code`` is one of ``no_such_service``, ``connect_failed``, ``upstream_failed``, ``flow_control``,
+    """``code`` is one of ``no_such_service``, ``no_shell``, ``connect_failed``, ``upstream_failed``, ``flow_control``,
     ``too_many_streams``, ``cancelled``, ``bad_request``."""
 
     code: str

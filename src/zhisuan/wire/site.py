@@ -62,7 +62,7 @@ class NodeReport(Message):
 class EngineFacts(Message):
     """What the site's engine is and how well it isolates; ``problems`` are codes with text in both languages. ``nodes_max`` is
     the most nodes that one lease may have. ``jupyterlab``: whether workspaces with JupyterLab can run; None: not known, as of agents
-    that do not say it."""
+    that do not say it. ``shells``: whether a shell can be opened beside running work; None, as of agents that do not know of it: no."""
 
     engine: str
     version: str
@@ -70,6 +70,7 @@ class EngineFacts(Message):
     allow_unisolated: bool = False
     nodes_max: int = Field(default=1, ge=1)
     jupyterlab: bool | None = None
+    shells: bool | None = None
     limits: dict[str, object] = Field(default_factory=dict)
     problems: tuple[dict[str, str], ...] = ()
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from zhisuan.base.db import Tx
 from zhisuan.base.errors import Conflict, NotFound
@@ -57,6 +58,7 @@ def create(
         name=spec.name, state="pending", spec=stored, file=file, quote_id=quote_id, created_by=by, created_at=tx.now,
         started_at=None, ended_at=None, cancel_requested_at=None, attempts=0, restarts_left=spec.restarts,
         retries_left=spec.survival.retries, pause_reason=None, stop_at=spec.survival.stop_time,
+        start_after=spec.demands.start_time, start_by=spec.demands.start_by(spec.max_seconds), deadline=spec.demands.end_time,
         exit_code=None, reason=None, message=None, progress_ppm=None, progress_message=None,
     )  # fmt: skip
     tx.session.add(workload)
@@ -125,6 +127,11 @@ def visible(tx: Tx, workload_id: str, org_id: str | None, *, lock: bool = False)
     if found is None or (org_id is not None and found.org_id != org_id):
         raise NotFound.of(Text("workload", "工作负载"), workload_id)
     return found
+
+
+def waits_for_place(now: datetime) -> ColumnElement[bool]:
+    """Of workloads: it waits, and may start."""
+    return and_(Workload.state == "pending", or_(Workload.start_after.is_(None), Workload.start_after <= now))
 
 
 def page(

@@ -3,11 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from zhisuan.workload.demands import Demands
 from zhisuan.workload.survival import Survival
 from zhisuan.workload.tasks import Tasks
 from zhisuan.workload.volume_mounts import VolumeMount
 
 DEFAULT_LEASE_SECONDS = 7200
+DEFAULT_PRIORITY = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,8 @@ class WorkloadSpec:
     nodes. ``lease_seconds``: how long its site may be cut off before the work ends there and goes on elsewhere.
 
     ``alternatives``: several ways to be content, of which the first stands in the fields as well; none where there is only
-    one. ``ordered``: they are in the order of preference. ``secrets``: the names only; the values are kept apart, sealed."""
+    one. ``ordered``: they are in the order of preference. ``secrets``: the names only; the values are kept apart, sealed.
+    ``priority``: among what waits of its organisation, 0 to 100."""
 
     name: str
     run: str
@@ -85,6 +88,8 @@ class WorkloadSpec:
     volumes: tuple[VolumeMount, ...] = ()
     workspace: str | None = None
     tasks: Tasks | None = None
+    demands: Demands = field(default_factory=Demands)
+    priority: int = DEFAULT_PRIORITY
 
     @property
     def kind(self) -> str:
@@ -103,6 +108,8 @@ class WorkloadSpec:
             "ordered": self.ordered, "where": self.where.as_dict(), "secrets": list(self.secrets),
             "survival": self.survival.as_dict(), "volumes": [v.as_dict() for v in self.volumes],
             "workspace": self.workspace, "tasks": self.tasks.as_dict() if self.tasks else None,
+            "demands": self.demands.as_dict(),
+            "priority": self.priority,
         }  # fmt: skip
 
     @classmethod
@@ -119,4 +126,6 @@ class WorkloadSpec:
             secrets=tuple(data.get("secrets", [])), survival=Survival.from_dict(data.get("survival", {})),
             volumes=tuple(VolumeMount(**v) for v in data.get("volumes", ())), workspace=data.get("workspace"),
             tasks=Tasks(**data["tasks"]) if data.get("tasks") else None,
+            demands=Demands.from_dict(data.get("demands", {})),
+            priority=data.get("priority", DEFAULT_PRIORITY),
         )  # fmt: skip

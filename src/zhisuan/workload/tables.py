@@ -11,7 +11,9 @@ from zhisuan.base.db import Table
 
 class Workload(Table):
     """A job, a service or a workspace. ``spec`` is the checked specification, ``file`` the text that the tenant sent.
-    ``pause_reason``: why it is to be paused, while it has not come to that. ``retries_left``: attempts after failures of its own."""
+    ``pause_reason``: why it is to be paused, while it has not come to that. ``retries_left``: attempts after failures of its own.
+    ``start_after``: it waits until then. ``start_by`` (of its first attempt) and ``deadline``: when it is late, while nobody has been
+    told that it is."""
 
     __tablename__ = "workload_workload"
     __table_args__ = (
@@ -25,6 +27,7 @@ class Workload(Table):
             "state",
             postgresql_where=text("state IN ('pending','placed','starting','running')"),
         ),
+        Index("ix_workload_workload_deadline", "deadline", postgresql_where=text("deadline IS NOT NULL")),
         Index("ix_workload_workload_stop_at", "stop_at", postgresql_where=text("stop_at IS NOT NULL")),
     )
 
@@ -47,6 +50,9 @@ class Workload(Table):
     retries_left: Mapped[int] = mapped_column(server_default=text("0"))
     pause_reason: Mapped[str | None]
     stop_at: Mapped[datetime | None]
+    start_after: Mapped[datetime | None]
+    start_by: Mapped[datetime | None]
+    deadline: Mapped[datetime | None]
     exit_code: Mapped[int | None]
     reason: Mapped[str | None]
     message: Mapped[str | None]

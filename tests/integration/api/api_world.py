@@ -166,6 +166,7 @@ class SiteAgentTwin:
         cores: int = 4,
         memory_mib: int = 8192,
         cards: tuple[str, ...] = (),
+        card_memory_mib: int = 81920,
         isolation: str = "sandbox",
         jupyterlab: bool | None = None,
         verify: bool = True,
@@ -186,7 +187,7 @@ class SiteAgentTwin:
             {"key": "cpu", "kind": "cpu", "name": "Test CPU", "capacity": cores * 1000, "measurements": measured},
             {"key": "memory", "kind": "memory", "name": "memory", "capacity": memory_mib},
             *(
-                {"key": f"gpu{i}", "kind": "accelerator", "name": name, "capacity": 1000, "memory_mib": 81920}
+                {"key": f"gpu{i}", "kind": "accelerator", "name": name, "capacity": 1000, "memory_mib": card_memory_mib}
                 for i, name in enumerate(cards)
             ),
         ]
@@ -204,6 +205,10 @@ class SiteAgentTwin:
         """An agent from before it could say so says nothing of JupyterLab."""
         said = {} if jupyterlab is None else {"jupyterlab": jupyterlab}
         return {"engine": "local", "version": "1", "isolation": isolation, **said}
+
+    def say_shells(self, shells: bool | None, engine: str = "local") -> None:
+        said = {} if shells is None else {"shells": shells}
+        self.agent.post("/wire/v1/inventory", {"engine": {**self._engine("sandbox", None), "engine": engine, **said}, "nodes": [self._node]})
 
     def say_jupyterlab(self, there: bool) -> None:
         self.agent.post("/wire/v1/inventory", {"engine": self._engine("sandbox", there), "nodes": [self._node]})

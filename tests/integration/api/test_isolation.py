@@ -9,12 +9,12 @@ from api_routes import routes_of
 from api_world import Person
 
 OPERATOR_ONLY = re.compile(
-    r"/organisations/\{org_id\}|/providers/|/invoices/\{invoice_id\}/settlement|/sites/\{site_id\}/verify"
+    r"/organisations/\{org_id\}|/providers/|/invoices/\{invoice_id\}/settlement|/sites/\{site_id\}/verify|/places/\{place_id\}"
 )
 # What stands in each path parameter, by route where one name means different things.
 KINDS = {
     "workload_id": ("workload", "job"), "artefact_id": ("artefact", "art"), "deployment_id": ("deployment", "dep"),
-    "invoice_id": ("invoice", "inv"), "key_id": ("key", "key"), "name": ("model_name", ""), "upload_id": ("upload", "upl"),
+    "invoice_id": ("invoice", "inv"), "key_id": ("key", "key"), "name": ("model_name", ""), "upload_id": ("upload", "upl"), "subject": ("project", "prj"),
 }
 VOLUME_ROUTES = "/api/v1/volumes/"  # fmt: skip
 BODIES: dict[str, dict[str, Any]] = {

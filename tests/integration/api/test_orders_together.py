@@ -107,7 +107,8 @@ def test_a_key_that_comes_twice_in_a_batch_is_one_order_and_one_with_another_bod
             lambda: order(who, file(), "first"),
             *([lambda: order(who, text, "same")] * 3), lambda: order(who, file(), "another"),
         ])  # fmt: skip
-    assert sizes[0] == 1 and sum(sizes) == 3, "those that repeat a key come after, each alone"
+    # Four where one of the same key was the first to come.
+    assert sizes[0] == 1 and sum(sizes) in (3, 4), "those that repeat a key come after, each alone"
     assert [s for s, _ in said] == [201] * 5
     assert len({body["workload"]["id"] for _, body in said[1:4]}) == 1
     assert order(who, file(), "same")[0] == 409
@@ -179,4 +180,4 @@ def test_the_statements_of_a_batch_hardly_grow_with_it(world: World, monkeypatch
         return len([s for s in counted.statements if "tenancy_api_key" not in s])
 
     few, many = statements(2), statements(22)
-    assert many - few <= 30, "of each one to take its devices, and little beside it"
+    assert many - few <= 8, "nothing is asked for each order alone"

@@ -57,6 +57,11 @@ MATRIX: dict[str, set[str]] = {
     "PUT /uploads/{upload_id}/bytes": TENANT, "PUT /content/{sha256}": TENANT, "POST /content/missing": TENANT,
     "POST /content/pack": TENANT, "POST /volumes/{name}/pack": TENANT,
     "PUT /organisations/{org_id}/data-quota": {"operator"},
+    "GET /quotas": TENANT | {"operator"}, "PUT /quotas/{subject}": {"owner", "operator"},
+    "POST /quotas/used": {"operator"},
+    "GET /places": TENANT | {"operator", "provider"}, "POST /places": {"operator"}, "POST /places/{place_id}/remove": {"operator"},
+    "GET /places/{place_id}/links": {"operator"}, "POST /places/{place_id}/links": {"operator"},
+    "GET /sites/{site_id}/places": {"operator", "provider"},
 }  # fmt: skip
 
 

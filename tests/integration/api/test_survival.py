@@ -245,6 +245,9 @@ def test_spot_makes_way_for_work_on_demand_and_comes_back(world: World, make_sit
     assert offer_of(site, spot)["desired"] == "run", "nobody needs its place"
     wanted = launched(urgent, cpus=1)
     assert state(urgent, wanted) == "pending"
+    world.reconcile("place", "room")
+    assert offer_of(site, spot)["desired"] == "run", "it has its least time"
+    world.pass_time(60)
     for _ in range(3):
         world.reconcile("place", "room")
     offer = offer_of(site, spot)

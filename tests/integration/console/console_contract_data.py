@@ -6,6 +6,8 @@ Some names are hostile on purpose: they hold markup, templates and quotes, as a 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from zhisuan.api import explained_schemas as x
+from zhisuan.api import place_schemas as pl
 from zhisuan.api import schemas as s
 from zhisuan.api import site_schemas as p
 from zhisuan.api import work_schemas as w
@@ -233,6 +235,39 @@ def site_evidence(site_id: str) -> p.SiteEvidence:
     )  # fmt: skip
     verification = p.VerificationView(id=ident("vrf", 1), at=NOW - 3 * DAY, by=ident("usr", 1), note="现场查看", accepted=flags)
     return p.SiteEvidence(site_id=site_id, share_min_ppm=800_000, items=[row], verification=verification, factors=[])
+
+
+def site_places() -> list[pl.PlaceLinkView]:
+    good = pl.PlaceLinkView(place_id=ident("dpl", 1), place_name="合肥", site_id=ident("site", 1), site_name="黄山一号", direction="from_place",
+                            round_trip_us=6_450, method="measured", source="ping of the hospital", at=NOW, bound_us=2_400, refused=False)  # fmt: skip
+    return [good, good.model_copy(update={"place_name": HOSTILE, "direction": "from_site", "method": "stated", "refused": True})]
+
+
+def explained(state: str) -> dict[str, Any]:
+    """Of waiting work the steps, the one that binds and when it starts; of placed work the runners-up."""
+    if state != "pending":
+        more = [(1_800_000, 97_001, 4_200), (6_300_000, -12_000, -1_150)]
+        rest = [
+            x.RunnerUp(site_id=ident("site", n), site_name=("芜湖算力港", HOSTILE)[n], node_hostnames=["node-04"], rank=n + 2, hour_ucny_more=a,
+                       carbon_g_per_hour_milli_more=b, round_trip_us_more=c)
+            for n, (a, b, c) in enumerate(more)
+        ]  # fmt: skip
+        return {"runners_up": rest}
+    far = x.StepView(alternative=0, constraint="site_latency", taken_out=4, left=12, unblock=words("allow a longer round trip", "放宽往返时延"),
+                     text=words("no round trip is on record that keeps 合肥 ≤ 20 ms", "没有满足 合肥 ≤ 20 ms 的往返时延记录"))  # fmt: skip
+    dear = x.StepView(alternative=0, constraint="price_max", taken_out=12, left=0, unblock=words("raise zhisuan.price_max", "提高 zhisuan.price_max"),
+                      text=words("what is free there comes to more than ¥4.00 an hour", "当前空闲设备的价格高于每小时 ¥4.00"))  # fmt: skip
+    return {"steps": [far, dear], "binding": dear, "expected_start": NOW + timedelta(minutes=47), "deadline": NOW + DAY}
+
+
+def quoted_site(number: int) -> x.QuotedSite:
+    marks: list[Any] = [["cheapest"], ["greenest", "nearest"], [], []][number]
+    return x.QuotedSite(
+        rank=number + 1, site_id=ident("site", number + 1), site_name=("黄山一号", "芜湖算力港", "宣城绿算", HOSTILE)[number],
+        provider_name="皖南高性能计算中心", region="CN-AH", hour_ucny=11_700_000 + 900_000 * number, rate_udu_per_hour=650_000,
+        carbon_g_per_hour_milli=412_300, green_ppm=(800_000, None)[number % 2], round_trips_us={"合肥": 6_450}, round_trip_us=6_450,
+        alternative=0, marks=marks,
+    )  # fmt: skip
 
 
 def site_links() -> list[p.LinkView]:

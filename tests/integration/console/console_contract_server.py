@@ -16,6 +16,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.responses import Response
 
+from zhisuan.api import explained_schemas as x
 from zhisuan.api import schemas as s
 from zhisuan.api import work_schemas as w
 from zhisuan.api.routes.templates import list_templates
@@ -181,10 +182,11 @@ def build_double(port: int) -> FastAPI:
         return view(workload_id)
 
     @app.get("/api/v1/workloads/{workload_id}/why")
-    def why(request: Request, workload_id: str) -> s.Why:
+    def why(request: Request, workload_id: str) -> x.Why:
         need(request, "org:workload:read", "platform:workload:read")
-        return s.Why(state=view(workload_id).state, reason=d.words("None of 16 nodes can take it now; for 14 of them: they have no L40S:1.", "16 个节点当前都无法承接；其中 14 个：没有 L40S:1。"),
-                     placement=None, unblock=[d.words("other work there ends", "等待其他作业结束"), d.words("ask for another accelerator", "换用其他加速卡")])
+        return x.Why(state=view(workload_id).state, reason=d.words("None of 16 nodes can take it now; for 14 of them: they have no L40S:1.", "16 个节点当前都无法承接；其中 14 个：没有 L40S:1。"),
+                     placement=None, unblock=[d.words("other work there ends", "等待其他作业结束"), d.words("ask for another accelerator", "换用其他加速卡")],
+                     **d.explained(view(workload_id).state))
 
     @app.get("/api/v1/workloads/{workload_id}/logs")
     def logs(request: Request, workload_id: str, offset: int = 0, limit: int = 65536) -> s.LogText:
@@ -216,15 +218,16 @@ def build_double(port: int) -> FastAPI:
         return list_templates(None)
 
     @app.post("/api/v1/quotes")
-    async def quote(request: Request) -> s.QuoteView:
+    async def quote(request: Request) -> x.QuoteView:
         need(request, "org:workload:write")
         file = (await request.json())["file"]
         if "cpuz" in file:
             raise InvalidInput(Text("The workload file cannot be used as it is.", "工作负载文件有误，无法使用。"), Text("Correct the fields named below.", "请按下列提示修改。"),
                                problems=[FieldProblem("resources.cpuz", Text("is not a field of a workload file", "不是工作负载文件的字段")),
                                          FieldProblem("name", Text(f"is {d.HOSTILE}", f"是 {d.HOSTILE}"))])
-        return s.QuoteView(shape=[], rate_udu_per_hour=650_000, price_e8_per_du=d.PRICE_E8, price_book_version=1, hour_ucny=11_700_000, hour_ucny_max=11_700_000,
-                           candidates=[d.candidate(n) for n in range(4)], rejected=d.REJECTED, reason=d.placement(1).reason, carbon_g_per_hour_milli=412_300)
+        return x.QuoteView(shape=[], rate_udu_per_hour=650_000, price_e8_per_du=d.PRICE_E8, price_book_version=1, hour_ucny=11_700_000, hour_ucny_max=11_700_000,
+                           candidates=[d.candidate(n) for n in range(4)], rejected=d.REJECTED, reason=d.placement(1).reason, carbon_g_per_hour_milli=412_300,
+                           sites=[d.quoted_site(n) for n in range(4)], sites_counted=37)
 
     @app.post("/api/v1/workloads", status_code=201)
     async def launch(request: Request) -> s.WorkloadLaunched:
@@ -476,6 +479,11 @@ def more_routes(app: FastAPI, state: State, base: str, need: Any, page: Any) -> 
     def evidence(request: Request, site_id: str) -> Any:
         need(request, "platform:site:read", "provider:site:read")
         return d.site_evidence(site_id)
+
+    @app.get("/api/v1/sites/{site_id}/places")
+    def site_places(request: Request, site_id: str) -> Any:
+        need(request, "platform:site:read", "provider:site:read")
+        return page(d.site_places())
 
     @app.get("/api/v1/sites/{site_id}/links")
     def site_links(request: Request, site_id: str) -> Any:

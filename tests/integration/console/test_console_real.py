@@ -133,3 +133,31 @@ def test_the_operator_sees_the_city(browser_page: Any, platform: tuple[str, str]
     page.get_by_role("columnheader", name="实测性能").wait_for()
     cpu = page.locator(".node tbody tr").first.locator("td").all_inner_texts()
     assert cpu[3] == "0.025" and "fp32" in cpu[4]
+
+
+def test_an_owner_sets_the_quota_of_a_project_and_the_operator_sees_all(browser_page: Any, platform: tuple[str, str]) -> None:
+    page, (url, password) = browser_page, platform
+    page.goto(f"{url}/sign-up")
+    fields = (("organisation", "徽州学院"), ("name", "吴可"), ("email", "wu@example.com"), ("password", "a long enough password"))
+    for name, value in fields:
+        page.fill(f"input[name={name}]", value)
+    page.locator("button[type=submit].primary").click()
+    page.get_by_text("您的第一个 API 密钥").wait_for()
+    page.goto(f"{url}/quotas")
+    page.get_by_role("button", name="设置", exact=True).click()
+    page.fill("input[name=limit_cores_milli]", "a lot")
+    page.get_by_role("button", name="保存").click()
+    page.get_by_text("请填写 8、0.5 之类的数字。").wait_for()
+    page.fill("input[name=limit_cores_milli]", "2.5")
+    page.get_by_role("button", name="保存").click()
+    page.get_by_text("0 / 0 / 2.5").wait_for()
+    page.context.clear_cookies()
+    page.goto(f"{url}/sign-in")
+    page.fill("input[name=email]", "operator@localhost")
+    page.fill("input[name=password]", password)
+    page.locator("button[type=submit].primary").click()
+    page.wait_for_url(f"{url}/")
+    page.goto(f"{url}/quotas")
+    page.locator("tr", has_text="徽州学院").get_by_role("link", name="项目").click()
+    page.get_by_text("徽州学院 的配额").wait_for()
+    page.get_by_text("0 / 0 / 2.5").wait_for()

@@ -32,6 +32,9 @@ from zhisuan.wire.gateway import (
     Route,
     RoutesAnswer,
     RoutesQuestion,
+    ShellAnswer,
+    ShellQuestion,
+    ShellRefusal,
     SiteAnswer,
     SiteQuestion,
     TokenUsage,
@@ -89,6 +92,9 @@ class ControlServer:
         self.workspaces: dict[str, WorkspaceAnswer] = {}
         """What is said of a workspace to whom ``holders`` has, by workspace, with the digest of their credential."""
         self.holders: dict[str, set[str]] = {}
+        self.shells: dict[tuple[str, int], ShellAnswer] = {}
+        """What is said of a shell beside a rank to whom ``holders`` has."""
+        self.openings: list[tuple[str, int]] = []
         self.tickets: dict[str, str] = {}
         """Workspace by digest of a ticket that was not used yet."""
         self.deliveries: list[str] = []
@@ -111,6 +117,7 @@ class ControlServer:
                 HttpRoute(prefix + "usage", self._usage, methods=["POST"]),
                 HttpRoute(prefix + "workspace", self._workspace, methods=["POST"]),
                 HttpRoute(prefix + "enter", self._enter, methods=["POST"]),
+                HttpRoute(prefix + "shell", self._shell, methods=["POST"]),
             ]
         )
 
@@ -150,6 +157,19 @@ class ControlServer:
         allowed = question.credential_digest in self.holders.get(question.workload_id, ())
         answer = self.workspaces[question.workload_id] if allowed else WorkspaceAnswer(valid=False)
         return await self._barred(request, "workspace") or _json(answer)
+
+    async def _shell(self, request: Request) -> Response:
+        question = ShellQuestion.model_validate_json(await request.body())
+        barred = await self._barred(request, "shell")
+        if barred is not None:
+            return barred
+        place = question.workload_id, question.rank
+        if question.credential_digest not in self.holders.get(question.workload_id, ()):
+            nothing = ShellRefusal(status=404, code="not_found", what_en="no", what_zh="无", remedy_en="look", remedy_zh="看")
+            return _json(ShellAnswer(refusal=nothing))
+        if question.opening:
+            self.openings.append(place)
+        return _json(self.shells[place])
 
     async def _enter(self, request: Request) -> Response:
         entry = WorkspaceEntry.model_validate_json(await request.body())
@@ -438,10 +458,15 @@ class City:
         credential = f"zss_{site_id}"
         self.control.sites[digest(credential)] = SiteAnswer(valid=True, site_id=site_id)
         sockets: dict[tuple[str, int], Path] = {}
+
+        async def shell(lease: str, generation: int, rank: int) -> Path | None:
+            return sockets.get((f"{lease}/{rank}", generation))
+
         tunnel = Tunnel(
             gateway_url or self.gateway_url,
             credential,
             lambda lease, generation: sockets.get((lease, generation)),
+            resolve_shell=shell,
             random=lambda: 0.0,
         )
         site = Site(site_id, credential, sockets, tunnel)

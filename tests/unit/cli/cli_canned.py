@@ -193,7 +193,15 @@ EVENT = {
 }
 QUOTE = {"shape": [{"kind": "cpu", "class_id": "cpu-core", "amount": 2000}], "rate_udu_per_hour": 50_000, "price_e8_per_du": 72_000_000,
          "price_book_version": 1, "hour_ucny": 36_000, "candidates": PLACEMENT["candidates"], "rejected": PLACEMENT["rejected"],
-         "reason": PLACEMENT["reason"], "carbon_g_per_hour_milli": 8_123}  # fmt: skip
+         "reason": PLACEMENT["reason"], "carbon_g_per_hour_milli": 8_123,
+         "sites": [
+             {"rank": 1, "site_id": "site_1", "site_name": "黄山一号 Huangshan", "provider_name": "皖南", "region": "CN-AH", "hour_ucny": 36_000,
+              "rate_udu_per_hour": 50_000, "carbon_g_per_hour_milli": 8_123, "green_ppm": 800_000, "round_trips_us": {"合肥": 6_450},
+              "round_trip_us": 6_450, "alternative": 0, "marks": ["cheapest", "nearest"]},
+             {"rank": 2, "site_id": "site_2", "site_name": "Qingyang", "provider_name": "Hub", "region": "CN-GS", "hour_ucny": 38_500,
+              "rate_udu_per_hour": 53_400, "carbon_g_per_hour_milli": 6_002, "green_ppm": None, "round_trips_us": {},
+              "round_trip_us": None, "alternative": 0, "marks": ["greenest"]},
+         ], "sites_counted": 37}  # fmt: skip
 PLATFORM = {
     "version": "0.1.0",
     "gateway_url": "http://gateway.test",
@@ -201,8 +209,45 @@ PLATFORM = {
     "region": "CN-AH",
 }
 LOG = {"text": "第一行\nline 2\nline 3\n", "offset": 0, "next_offset": 24, "complete": True}
-WHY = {"state": "pending", "reason": {"en": "No node has 64 cores free.", "zh": "没有节点有 64 个空闲核。"}, "placement": None,
+def quota(subject: str, name: str, **more: Any) -> dict[str, Any]:
+    return {
+        "subject": subject, "kind": "project", "name": name, "organisation_id": "org_1", "parent_id": "org_1", "guaranteed_cards_milli": 4000,
+        "guaranteed_cores_milli": 64000, "limit_cards_milli": 8000, "limit_cores_milli": None, "weight": 1, "held_cards_milli": 6500,
+        "held_cores_milli": 12000, "borrowed_cards_milli": 2500, "borrowed_cores_milli": 0, "left_cards_milli": 1500, "left_cores_milli": None,
+        "used_cards_seconds_milli": 3600000, "used_cores_seconds_milli": 7200000, "share_ppm": 123456, "is_set": True, **more,
+    }  # fmt: skip
+
+
+QUOTAS = {
+    "items": [quota("org_1", "黄山学院", kind="organisation", parent_id=None), quota("prj_1", "vision", weight=3)], "next_cursor": None,
+    "capacity_cards_milli": 64000, "capacity_cores_milli": 2048000,
+}  # fmt: skip
+IN_LINE = {
+    "number": 3, "of": 41, "state": "reserved", "priority": 50, "rank": 53, "within_guarantee": False, "share_ppm": 123456,
+    "ahead_own": ["job_01", "job_02"], "ahead_own_count": 2, "ahead_others_count": 0,
+    "reservation": {"site_name": "hub", "at": "2026-08-01T06:20:00Z"}, "expected_at": "2026-08-01T06:20:00Z",
+    "expected": {"en": "At the latest then.", "zh": "最迟该时刻。"}, "quotas": [quota("prj_1", "vision")],
+}  # fmt: skip
+WHY = {"state": "pending", "queue": IN_LINE, "reason": {"en": "No node has 64 cores free.", "zh": "没有节点有 64 个空闲核。"}, "placement": None,
        "unblock": [{"en": "Ask for fewer cores.", "zh": "请减少核数。"}]}  # fmt: skip
+FAR = {"alternative": 0, "constraint": "site_latency", "taken_out": 4, "left": 12, "unblock": {"en": "allow more", "zh": "放宽时延"},
+       "text": {"en": "no round trip is on record that keeps 合肥 ≤ 20 ms", "zh": "没有满足 合肥 ≤ 20 ms 的往返时延记录"}}  # fmt: skip
+DEAR = {"alternative": 0, "constraint": "price_max", "taken_out": 12, "left": 0, "unblock": {"en": "raise it", "zh": "提高上限"},
+        "text": {"en": "what is free there comes to more than ¥4.00 an hour", "zh": "当前空闲设备的价格高于每小时 ¥4.00"}}  # fmt: skip
+HELPS = {"en": "at ¥4.20 an hour instead of ¥4.00 12 place(s) fit now", "zh": "每小时 ¥4.20（而非 ¥4.00）时当前有 12 处可承接"}
+WHY_BINDS = WHY | {
+    "queue": None,
+    "steps": [FAR, DEAR], "binding": DEAR, "unblock": [HELPS], "relaxed": [{"field": "zhisuan.price_max", "fits": 12, "text": HELPS}],
+    "expected_start": "2026-08-01T03:30:00Z", "deadline": "2026-08-01T12:00:00Z",
+}  # fmt: skip
+WHY_PLACED = WHY | {
+    "queue": None,
+    "state": "running", "unblock": [], "placement": PLACEMENT, "runners_up": [
+        {"site_id": "site_2", "site_name": "Qingyang", "node_hostnames": ["qy-01"], "rank": 2, "hour_ucny_more": 2_500,
+         "carbon_g_per_hour_milli_more": -2_121, "round_trip_us_more": 18_550},
+    ],
+}  # fmt: skip
+DEMAND_PLACE = {"id": "dpl_1", "name": "合肥", "latitude_e6": 31_820_000, "longitude_e6": 117_227_000, "created_at": "2026-08-01T00:00:00Z", "reached": 2}
 
 
 def page(*items: Any) -> dict[str, Any]:
@@ -219,6 +264,7 @@ VOLUME: dict[str, Any] = {
 }  # fmt: skip
 DATA_USE = {"bytes_used": 1500, "bytes_max": 10**12}
 ANSWERS: dict[str, Any] = {
+    "GET /places": page(DEMAND_PLACE), "POST /places": DEMAND_PLACE, "POST /places/dpl_1/remove": DEMAND_PLACE,
     "GET /me": ME, "GET /overview": OVERVIEWS["tenant"], "GET /catalog": CATALOG, "GET /platform": PLATFORM,
     "POST /sessions": {"id": "ses_1", "secret": "zss_secret"}, "DELETE /sessions/current": None,
     "POST /sign-up": {"organisation_id": ORG, "user_id": "usr_1", "project_id": "prj_1", "key": MADE_KEY},
@@ -238,7 +284,8 @@ ANSWERS: dict[str, Any] = {
     "GET /volumes/data/versions": page(VOLUME["current"]), "POST /volumes/data/versions": VOLUME["current"],
     "GET /volumes/data/folder": page(), "GET /volumes/data/files": page(), "GET /volumes/data/uses": page(),
     "POST /volumes/data/current": VOLUME, "POST /volumes/data/delete": VOLUME, "POST /content/missing": {"missing": []},
-    "PUT /organisations/org_1/data-quota": DATA_USE,
+    "PUT /organisations/org_1/data-quota": DATA_USE, "GET /quotas": QUOTAS, "PUT /quotas/vision": QUOTAS,
+    "POST /quotas/used": {"leases": 120},
     "GET /models": page(MODEL), "GET /deployments": page(DEPLOYMENT), "GET /models/huangshan": MODEL | {"versions": [VERSION]},
     "POST /models/huangshan/versions": VERSION, "POST /deployments": DEPLOYMENT | {"state": "starting"},
     f"POST /deployments/{DEPLOYMENT['id']}/stop": DEPLOYMENT | {"state": "ended"},
@@ -311,6 +358,11 @@ PAGES: dict[str, list[str]] = {
     "jobs-pause": ["jobs", "pause", JOB],
     "logs": ["logs", JOB],
     "why": ["why", JOB],
+    "place-list": ["place", "list"], "place-add": ["place", "add", "合肥", "--latitude", "31.82", "--longitude", "117.227"],
+    "place-remove": ["place", "remove", "dpl_1"],
+    "quota": ["quota"],
+    "quota-count-anew": ["quota", "count-anew"],
+    "quota-set": ["quota", "set", "vision", "--cards", "4", "--cards-max", "8", "--weight", "3"],
     "quote": ["quote", "job.yaml"],
     "jobs-copy": ["jobs", "copy", JOB, "--name", "again", "--detach"],
     "templates": ["templates"],

@@ -56,6 +56,13 @@ LINKS = [
 ]
 
 
+PLACE_LINK = {
+    "place_id": "dpl_1", "place_name": "合肥", "site_id": "site_1", "site_name": "黄山一号", "direction": "from_place", "round_trip_us": 6_450,
+    "method": "measured", "source": "ping", "at": "2026-08-01T01:00:00Z", "bound_us": 2_400, "refused": False,
+}  # fmt: skip
+PLACE_LINKS = [PLACE_LINK, PLACE_LINK | {"direction": "from_site", "round_trip_us": 2_000, "method": "stated", "refused": True}]
+
+
 def site_answers(site: str, view: dict[str, Any], at: str) -> dict[str, Any]:
     where = f"/sites/{site}"
     token = {"id": "jtk_01k3x9t0qd6jv2m4c8w5r7n1ez", "hint": "m28r", "state": "used", "created_at": at, "created_by": "usr_1",
@@ -64,6 +71,8 @@ def site_answers(site: str, view: dict[str, Any], at: str) -> dict[str, Any]:
     proof = {"site_id": site, "share_min_ppm": 800_000, "items": [EVIDENCE], "verification": None, "factors": []}
     return {
         f"GET {where}/links": {"items": LINKS, "next_cursor": None},
+        f"GET {where}/places": {"items": PLACE_LINKS, "next_cursor": None},
+        "GET /places/dpl_1/links": {"items": PLACE_LINKS, "next_cursor": None}, "POST /places/dpl_1/links": PLACE_LINK,
         f"GET {where}/reconciliation": RECONCILIATION | {"site_id": site},
         "GET /engine-accounts": {"items": [DIFFERING | {"site_id": site}], "next_cursor": None},
         f"GET {where}/evidence": proof, f"POST {where}/pricing": view, f"POST {where}/windows": view | {"offer": NIGHTS},
@@ -80,6 +89,8 @@ def site_answers(site: str, view: dict[str, Any], at: str) -> dict[str, Any]:
 def site_pages(site: str) -> dict[str, list[str]]:
     return {
         "site-links": ["site", "links", site],
+        "place-links": ["place", "links", "dpl_1"],
+        "place-link": ["place", "link", "dpl_1", site, "--ms", "6.45", "--source", "ping"],
         "site-evidence": ["site", "evidence", site],
         "site-reconciliation": ["site", "reconciliation", site, "--leases"],
         "site-verify": ["site", "verify", site, "--accept", "--note", "seen"],

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_canned import INVOICE, JOB, OVERVIEWS, PAGES, SITE, WORKLOAD, CannedPlatform
+from cli_canned import INVOICE, JOB, OVERVIEWS, PAGES, SITE, WHY_BINDS, WHY_PLACED, WORKLOAD, CannedPlatform
 from typer.testing import Result
 
 from zhisuan.cli.cells import width_of
@@ -32,6 +32,15 @@ def test_each_kind_of_organisation_has_its_own_overview(
 ) -> None:
     platform.answers["GET /overview"] = OVERVIEWS[kind]
     check(run("overview", lang=language), f"overview-{kind}.{language}.txt")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(("name", "answer"), [("binds", WHY_BINDS), ("placed", WHY_PLACED)])
+def test_why_counts_what_is_left_and_names_runners_up(
+    run: Callable[..., Result], platform: CannedPlatform, name: str, answer: Any, language: str
+) -> None:
+    platform.answers[f"GET /workloads/{JOB}/why"] = answer
+    check(run("why", JOB, lang=language), f"why-{name}.{language}.txt")
 
 
 def check(result: Result, name: str) -> None:

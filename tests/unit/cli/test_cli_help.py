@@ -58,7 +58,7 @@ def test_every_option_says_what_it_is_in_both_languages(path: tuple[str, ...]) -
 
 def test_every_command_takes_json_but_those_that_run_on_this_machine(run: Run) -> None:
     for path, member in COMMANDS.items():
-        if isinstance(member, Command) and not member.source.startswith("@") and path != ("workspace", "shell"):
+        if isinstance(member, Command) and not member.source.startswith("@") and path[-1] != "shell":
             assert any("--json" in p.opts for p in built(member).params), path
 
 

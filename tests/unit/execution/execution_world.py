@@ -28,7 +28,7 @@ from zhisuan.workload.tables import Workload, WorkloadEvent
 ENGINE = EngineRecord("local", "1", "sandbox", False, {}, ())
 TTL = timedelta(days=400)
 CLASSES = class_facts(
-    (c.class_id, c.model, c.published_rate_udu_per_hour, c.power_watts_rated) for c in load_device_classes()
+    (c.class_id, c.model, c.published_rate_udu_per_hour, c.power_watts_rated, c.memory_mib) for c in load_device_classes()
 )
 LIVE = ("offered", "accepted", "active")
 

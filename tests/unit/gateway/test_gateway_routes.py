@@ -117,7 +117,7 @@ def test_what_is_known_of_a_replica_that_is_gone_and_idle_is_dropped() -> None:
         with chooser.using(("idle", 1)), chooser.using(("kept", 1)):
             pass
         chooser.forget_all_but({("kept", 1)})
-        assert set(chooser._loads) == {("gone", 1), ("kept", 1)}
+        assert set(chooser._book.replicas) == {("gone", 1), ("kept", 1)}
 
 
 def test_limits_hold_and_every_place_is_given_back() -> None:

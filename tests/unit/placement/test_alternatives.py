@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_placement import CLASSES, needs, shuffled, snapshots
 
-from zhisuan.placement.alternatives import Wish, plan_wish, unknown_sites
+from zhisuan.placement.alternatives import plan_wish, unknown_sites
 from zhisuan.placement.rules import plan
+from zhisuan.placement.site_wishes import Wish
 from zhisuan.placement.types import DeviceState, Need, NodeState, Plan, SiteState, Snapshot
 
 site_names = st.sampled_from(("s0", "s1", "site 2", "s3"))

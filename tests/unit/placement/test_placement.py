@@ -227,6 +227,6 @@ def test_a_waiting_plan_says_what_is_missing_in_both_languages() -> None:
     ],
 )
 def test_accelerators_go_by_id_model_or_leading_words(name: str, expected: set[str]) -> None:
-    facts = class_facts((c.class_id, c.model, c.published_rate_udu_per_hour, None) for c in load_device_classes())
+    facts = class_facts((c.class_id, c.model, c.published_rate_udu_per_hour, None, None) for c in load_device_classes())
     found = class_ids_named(name, {c.class_id: c for c in facts})
     assert expected <= found if len(expected) > 1 else found == expected

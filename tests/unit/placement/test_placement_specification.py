@@ -11,14 +11,15 @@ from zhisuan.base.money import cost_ucny
 from zhisuan.placement.columns import columns_of
 from zhisuan.placement.rules import plan
 from zhisuan.placement.search import Prices, price_of
+from zhisuan.placement.site_wishes import Wish
 from zhisuan.placement.types import ClassFacts, DeviceState, Need, NodeState, SiteState, Snapshot
 
 CLASSES = (
     ClassFacts("cpu-core", frozenset({"cpucore"}), 25_000, 5_000),
     ClassFacts("big-core", frozenset({"bigcore"}), 30_000, 9_000),
-    ClassFacts("a100-40g", frozenset({"a100", "a10040gb"}), 900_000, 400_000),
-    ClassFacts("a100-80g", frozenset({"a100", "a10080gb"}), 900_000, 450_000),
-    ClassFacts("h20", frozenset({"h20"}), 500_000, 300_000),
+    ClassFacts("a100-40g", frozenset({"a100", "a10040gb"}), 900_000, 400_000, 40960),
+    ClassFacts("a100-80g", frozenset({"a100", "a10080gb"}), 900_000, 450_000, 81920),
+    ClassFacts("h20", frozenset({"h20"}), 500_000, 300_000, 98304),
     ClassFacts("new-card", frozenset({"new", "h20"}), None, 1_000),
 )
 FACTORS = ((), (("a100-40g", 900_000),), (("cpu-core", 999_999), ("h20", 1)))
@@ -49,13 +50,14 @@ def nodes(draw: st.DrawFn, name: str) -> NodeState:
 def sites(draw: st.DrawFn, number: int) -> SiteState:
     count = draw(st.integers(0, 5))
     return SiteState(
-        id=f"s{number}", name=f"site {number}", provider_id="p", reachable=draw(st.integers(0, 7)) > 0,
+        id=f"s{number}", name=f"site {number}", provider_id=draw(st.sampled_from(("p", "q"))), reachable=draw(st.integers(0, 7)) > 0,
         state=draw(st.sampled_from(("open", "open", "open", "open", "draining", "joining", "invited"))),
-        isolated=draw(st.integers(0, 7)) > 0, region="CN-AH", pue_milli=draw(st.sampled_from((1000, 1300))),
+        isolated=draw(st.integers(0, 7)) > 0, region=draw(st.sampled_from(("CN-AH", "CN-GS"))), pue_milli=draw(st.sampled_from((1000, 1300))),
         grid_g_per_mwh=draw(st.sampled_from((300_000, 600_001))),
         nodes=tuple(draw(st.permutations([draw(nodes(f"{number}-{n}")) for n in range(count)]))),
         gang_nodes_max=draw(st.integers(0, 4)), offered=draw(st.integers(0, 7)) > 0, factors_ppm=draw(st.sampled_from(FACTORS)),
-        jupyterlab=draw(st.booleans()),
+        jupyterlab=draw(st.booleans()), provider_name="provider", green_ppm=draw(st.sampled_from((None, 0, 800_000, 1_000_000))),
+        round_trips_us=draw(st.sampled_from(((), (("Hefei", 5000),), (("Hefei", 20_000), ("Wuhu", 1000))))),
     )  # fmt: skip
 
 
@@ -74,7 +76,31 @@ needs = st.builds(
     accelerators=st.lists(st.tuples(names, st.integers(1, 3)), max_size=3).map(tuple),
     nodes=st.sampled_from((1, 1, 1, 2, 3)),
     jupyterlab=st.sampled_from((False, False, True)),
+    device_memory_mib=st.sampled_from((0, 0, 0, 40960, 81920, 10**6)),
+    price_max_ucny=st.none() | st.sampled_from((0, 2, 100_000, 400_000, 3_600_000, 3_600_001, 7_300_000, 10**12)),
+    rate_max_udu=st.none() | st.none() | st.sampled_from((0, 25_000, 900_000, 925_000, 1_800_000)),
+    carbon_max_mg=st.none() | st.none() | st.sampled_from((0, 150, 117_000, 121_500, 351_000, 10**7)),
+    carbon_card_max_mg=st.none() | st.none() | st.sampled_from((0, 100_000, 136_500, 10**7)),
 )
+site_names = st.sampled_from(("s0", "site 1", "s2", "s3"))
+wishes = st.builds(
+    Wish,
+    needs=st.lists(needs, min_size=1, max_size=3, unique=True).map(tuple),
+    ordered=st.booleans(),
+    sites=st.just(()) | st.lists(site_names, max_size=2, unique=True).map(tuple),
+    standby=st.just(()),
+    avoid_sites=st.just(()) | st.lists(site_names, max_size=1).map(tuple),
+    regions=st.sampled_from(((), (), ("CN-AH",), ("CN-AH", "CN-GS"))),
+    avoid_regions=st.sampled_from(((), (), ("CN-GS",))),
+    providers=st.sampled_from(((), (), ("p",), ("q", "p"), ("provider",))),
+    avoid_providers=st.sampled_from(((), (), ("q",))),
+    green_ppm_min=st.sampled_from((0, 0, 800_000, 1_000_000)),
+    latency_us=st.sampled_from(((), (), (("Hefei", 5000),), (("Hefei", 20_000),), (("Hefei", 30_000), ("Wuhu", 1000)))),
+).flatmap(
+    lambda wish: st.just(wish) if not wish.sites else st.sampled_from(
+        (wish, replace(wish, standby=tuple(n for n in ("s3", "s0") if n not in wish.sites)))
+    )
+)  # fmt: skip
 
 
 def same_plan(snapshot: Snapshot, need: Need) -> None:

@@ -6,9 +6,9 @@ from itertools import combinations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zhisuan.placement.alternatives import Wish
 from zhisuan.placement.preemption import Holding, preempt
 from zhisuan.placement.rules import plan
+from zhisuan.placement.site_wishes import Wish
 from zhisuan.placement.types import ClassFacts, DeviceState, Need, NodeState, SiteState, Snapshot
 
 CPU = ClassFacts("cpu-core", frozenset({"cpucore"}), 25_000, 4000)

@@ -22,7 +22,7 @@ AT_ONCE = TakeBackBody()
 
 @router.get("/sites/{site_id}/conditions")
 def conditions(request: Request, site_id: str, caller: Reader) -> PageOf[ConditionView]:
-    """PUE and tariff as they were, are and will be, newest first."""
+    """PUE, tariff and green share as they were, are and will be, newest first."""
     with platform_of(request).database.begin() as tx:
         seen_site(tx, site_id, caller)
         items = [ConditionView.model_validate(c) for c in supply.conditions_of(tx, site_id)]
@@ -33,7 +33,7 @@ def conditions(request: Request, site_id: str, caller: Reader) -> PageOf[Conditi
 def set_conditions(
     request: Request, site_id: str, key: IdempotencyKey, caller: Provider, body: ConditionsBody
 ) -> JSONResponse:
-    """Set place, PUE or tariff; figures hold from ``valid_from`` on, and leases keep those they were placed under."""
+    """Set place, PUE, tariff or green share; figures hold from ``valid_from`` on, and leases keep those they were placed under."""
 
     def work(tx: Tx, found: Site) -> None:
         if body.city is not None or body.latitude_e6 is not None or body.longitude_e6 is not None:
@@ -44,7 +44,7 @@ def set_conditions(
             found.city, found.latitude_e6, found.longitude_e6 = place.checked()
         if body.echo_address is not None:
             found.echo_address = supply.checked_echo_address(body.echo_address)
-        terms = supply.Terms(body.pue_milli, body.tariff_ucny_per_kwh, body.valid_from)
+        terms = supply.Terms(body.pue_milli, body.tariff_ucny_per_kwh, body.green_ppm, body.valid_from)
         supply.set_terms(tx, found, terms)
 
     return site_call(request, site_id, key, caller, work, body=body)

@@ -6,7 +6,7 @@ import hashlib
 from fastapi import APIRouter, Depends, Request
 from fastapi.concurrency import run_in_threadpool
 
-from zhisuan.api import workspaces
+from zhisuan.api import shells, workspaces
 from zhisuan.api.auth import Gateway
 from zhisuan.api.platform import Platform, platform_of
 from zhisuan.api.serving import served_routes
@@ -22,6 +22,8 @@ from zhisuan.wire.gateway import (
     KeyQuestion,
     RoutesAnswer,
     RoutesQuestion,
+    ShellAnswer,
+    ShellQuestion,
     SiteAnswer,
     SiteQuestion,
     TokenUsageBatch,
@@ -88,6 +90,14 @@ def workspace(request: Request, body: WorkspaceQuestion) -> WorkspaceAnswer:
     """Whether the holder of a credential may use a workspace, and where it is."""
     with platform_of(request).database.begin("gateway") as tx:
         return workspaces.answer(tx, body)
+
+
+@router.post("/shell")
+def shell(request: Request, body: ShellQuestion) -> ShellAnswer:
+    """Whether the holder of a credential may have a shell beside running work, and where that is."""
+    here = platform_of(request)
+    with here.database.begin("gateway") as tx:
+        return shells.answer(tx, body, here.site_ttl)
 
 
 @router.post("/enter")

@@ -69,7 +69,7 @@ def inventory(request: Request, body: Inventory, site_id: Agent) -> Accepted:
         record = EngineRecord(
             engine=engine.engine, version=engine.version, isolation=engine.isolation, allow_unisolated=engine.allow_unisolated,
             limits=dict(engine.limits), problems=engine.problems, nodes_max=engine.nodes_max,
-            jupyterlab=engine.jupyterlab,
+            jupyterlab=engine.jupyterlab, shells=engine.shells,
         )  # fmt: skip
         supply.take_inventory(tx, site, record, [_node(n) for n in body.nodes])
     return Accepted(accepted=len(body.nodes))

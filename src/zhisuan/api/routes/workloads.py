@@ -12,13 +12,17 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import Field
 from sqlalchemy import select
 
+from zhisuan.api import expecting
 from zhisuan.api.auth import Allow, Caller
 from zhisuan.api.calls import IdempotencyKey, change, keyed
-from zhisuan.api.launching import checked_plan, market_of, snapshot_of, wish_of
+from zhisuan.api.explained_schemas import QuoteView
+from zhisuan.api.explaining import quoted_sites, runners_up
+from zhisuan.api.launching import checked_plan, market_of, snapshot_of
 from zhisuan.api.ordering import Ordered, desk_of
 from zhisuan.api.paging import Cursor, Limit, paged
 from zhisuan.api.platform import Platform, platform_of
 from zhisuan.api.pricing import dearest_shape, shape_for
+from zhisuan.api.queue_schemas import WhyInLine
 from zhisuan.api.ranges import stored_file
 from zhisuan.api.receiving import received
 from zhisuan.api.schemas import (
@@ -27,8 +31,6 @@ from zhisuan.api.schemas import (
     Body,
     LogText,
     PageOf,
-    QuoteView,
-    Why,
     Words,
     WorkloadLaunched,
     WorkloadView,
@@ -44,6 +46,7 @@ from zhisuan.api.views import (
     workload_view,
     workload_views,
 )
+from zhisuan.api.wishing import check_times, wish_of
 from zhisuan.base.db import Tx
 from zhisuan.base.errors import NotFound
 from zhisuan.base.incoming import Incoming
@@ -54,11 +57,9 @@ from zhisuan.data import content
 from zhisuan.execution import checkpoints
 from zhisuan.execution import service as execution
 from zhisuan.execution.tables import Artefact
-from zhisuan.placement.alternatives import plan_wish
 from zhisuan.tenancy.service import Principal
 from zhisuan.workload import service as workloads
 from zhisuan.workload.reading.file import parse_workload
-from zhisuan.workload.spec import WorkloadSpec
 from zhisuan.workload.tables import Workload
 
 router = APIRouter(tags=["workloads"])
@@ -108,20 +109,23 @@ def quote(request: Request, body: QuoteBody, caller: Writer) -> QuoteView:
     spec = parse_workload(body.file)
     here = platform_of(request)
     with here.database.begin() as tx:
+        check_times(tx.now, spec)
         market = market_of(tx)
         wish, on_spot = wish_of(spec), spec.survival.spot
-        made = checked_plan(snapshot_of(tx, market, here.site_ttl, spot=on_spot), wish)
+        snapshot = snapshot_of(tx, market, here.site_ttl, spot=on_spot)
+        made = checked_plan(snapshot, wish)
         shape = shape_for(made, wish, market.book, market.classes)
         price = catalog.estimate(tx.session, tx.now, shape, 3600, spot=on_spot)
         dearest = dearest_shape(made, wish, market.book, market.classes)
         most = catalog.estimate(tx.session, tx.now, dearest, 3600, spot=on_spot)
     data = made.as_dict()
+    sites, counted = quoted_sites(snapshot, made)
     return QuoteView(
         shape=[{"kind": i.kind, "class_id": i.class_id, "amount": i.amount} for i in shape],
         rate_udu_per_hour=price.rate_udu_per_hour, price_e8_per_du=price.price_e8_per_du,
         price_book_version=price.price_book_version, hour_ucny=price.cost_ucny, hour_ucny_max=most.cost_ucny, candidates=data["candidates"],
         rejected=data["rejected"], reason=data["reason"],
-        carbon_g_per_hour_milli=made.chosen.carbon_g_per_hour_milli if made.chosen else None,
+        carbon_g_per_hour_milli=made.chosen.carbon_g_per_hour_milli if made.chosen else None, sites=sites, sites_counted=counted,
     )  # fmt: skip
 
 
@@ -175,21 +179,18 @@ def cancel(
 
 
 @router.get("/workloads/{workload_id}/why")
-def why(request: Request, workload_id: str, caller: Reader) -> Why:
+def why(request: Request, workload_id: str, caller: Reader) -> WhyInLine:
     """Why a workload waits and what would unblock it; for one that was placed, what was compared."""
     here = platform_of(request)
     with here.database.begin() as tx:
         found = workloads.visible(tx, workload_id, caller.org_scope)
         record = placement_view(last_placement(tx, found.id))
-        if found.state != "pending":
-            reason = record.reason if record else Words(en="It was never placed.", zh="从未被放置。")
-            return Why(state=found.state, reason=reason, placement=record, unblock=[])
-        market = market_of(tx)
-        now = plan_wish(snapshot_of(tx, market, here.site_ttl), wish_of(WorkloadSpec.from_dict(found.spec)))
-        unblock = list(dict.fromkeys((r.unblock.en, r.unblock.zh) for r in now.rejections))
-        return Why(
-            state=found.state, reason=Words(**now.reason.as_dict()), placement=record,
-            unblock=[Words(en=en, zh=zh) for en, zh in unblock],
+        if found.state == "pending":
+            return expecting.why_waiting_in_line(tx, found, record, here.site_ttl)
+        reason = record.reason if record else Words(en="It was never placed.", zh="从未被放置。")
+        return WhyInLine(
+            state=found.state, reason=reason, placement=record, unblock=[], deadline=found.deadline,
+            runners_up=runners_up(record) if record else [], queue=None,
         )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from zhisuan.console.pages import (
     files,
     models,
     overview,
+    quotas,
     sites,
     trace,
     volumes,
@@ -17,7 +18,7 @@ from zhisuan.console.pages import (
     workspaces,
 )
 
-MODULES = (entrance, overview, workloads, workspaces, files, models, volumes, bills, sites, trace, catalog)
+MODULES = (entrance, overview, workloads, workspaces, files, models, volumes, quotas, bills, sites, trace, catalog)
 
 
 def register(web: App, connection: Connection) -> None:

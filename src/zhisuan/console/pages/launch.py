@@ -8,6 +8,7 @@ from nicegui import ui
 from zhisuan.base.money import decimal_text
 from zhisuan.console.client import ApiAway, ApiProblem
 from zhisuan.console.format import du, price, yuan
+from zhisuan.console.pages.explained import sites_table
 from zhisuan.console.pages.placement import candidates_table, rejected_list
 from zhisuan.console.parts import (
     Live,
@@ -94,6 +95,7 @@ def _quoted(reader: Reader, file: str, found: Mapping[str, Any], answer: Live) -
             (say(Work.QUOTE_CARBON), carbon),
         ])  # fmt: skip
         el("p", say.words(found["reason"]), "reason")
+        sites_table(reader, found["sites"], int(found["sites_counted"]))
         candidates_table(reader, found["candidates"][:5])
         rejected_list(reader, found["rejected"])
         button(say(Work.LAUNCH_NOW), lambda: _launch(reader, file, answer), "primary")

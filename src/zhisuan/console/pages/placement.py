@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from zhisuan.base.money import decimal_text
-from zhisuan.console.format import yuan
+from zhisuan.console.format import moment, yuan
+from zhisuan.console.pages.explained import runners_up_table, waiting_parts
 from zhisuan.console.parts import Column, card, chip, div, el, notice, table
 from zhisuan.console.reader import Reader
+from zhisuan.console.text_quotas import Quotas
 from zhisuan.console.text_work import Work
 
 Found = Mapping[str, Any]
@@ -20,7 +22,8 @@ def placement_card(reader: Reader, placement: Found | None, why: Found | None) -
     with card(say(Work.PLACEMENT)):
         if why is not None and why["state"] == "pending":
             lines = [say.words(why["reason"]), *(say(Work.UNBLOCK, text=say.words(u)) for u in why["unblock"])]
-            notice("wait", say(Work.WHY_WAITS), lines)
+            notice("wait", say(Work.WHY_WAITS), [*lines, *_in_line(reader, why.get("queue"))])
+            waiting_parts(reader, why)
         if placement is None:
             el("p", say(Work.PLACEMENT_NONE), "muted")
             return
@@ -31,7 +34,24 @@ def placement_card(reader: Reader, placement: Found | None, why: Found | None) -
             with el("details", "", "more"):
                 el("summary", say(Work.MORE_CANDIDATES, count=len(placement["candidates"]) - SHOWN))
                 candidates_table(reader, more)
+        if why is not None:
+            runners_up_table(reader, why["runners_up"])
         rejected_list(reader, placement["rejected"])
+
+
+def _in_line(reader: Reader, queue: Found | None) -> list[str]:
+    """Where it stands in the line, and when it may start."""
+    if queue is None:
+        return []
+    say, expected = reader.say, reader.say.words(queue["expected"])
+    lines = [
+        say(Quotas.PLACE, number=queue["number"], of=queue["of"]),
+        say(Quotas.BEFORE, own=queue["ahead_own_count"], others=queue["ahead_others_count"]),
+    ]
+    if queue["reservation"]:
+        lines.append(say(Quotas.KEPT, site=queue["reservation"]["site_name"]))
+    at = queue["expected_at"]
+    return [*lines, say(Quotas.EXPECTED, at=moment(at), text=expected) if at else say(Quotas.EXPECTED_UNKNOWN, text=expected)]
 
 
 def candidates_table(reader: Reader, candidates: Sequence[Found], chosen: Found | None = None) -> None:

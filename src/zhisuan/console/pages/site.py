@@ -6,9 +6,9 @@ from typing import Any
 from zhisuan.base.money import decimal_text
 from zhisuan.base.text import Text
 from zhisuan.console.client import Json
-from zhisuan.console.format import amount, count, du, memory, moment_zoned, share_ppm, tflops, tflops_of_milli
+from zhisuan.console.format import amount, count, du, memory, moment_zoned, percent, share_ppm, tflops, tflops_of_milli
 from zhisuan.console.pages.site_accounts import account_card
-from zhisuan.console.pages.site_links import links_card
+from zhisuan.console.pages.site_links import links_card, places_card
 from zhisuan.console.pages.site_proof import access_card, earnings_card, evidence_card, flags_notice, use_card
 from zhisuan.console.pages.site_terms import ask_conditions, offer_card, place_text, tariff_text
 from zhisuan.console.parts import (
@@ -33,6 +33,7 @@ from zhisuan.console.parts import (
 )
 from zhisuan.console.reader import Reader
 from zhisuan.console.show import attempt, titled
+from zhisuan.console.text_explained import Explained
 from zhisuan.console.text_supply import Supply
 from zhisuan.console.text_terms import Terms
 from zhisuan.console.wording import reach_chip, site_chip
@@ -64,6 +65,7 @@ class _Page:
         self.tokens: Found = {"items": []}
         self.earned: Found = {}
         self.links: Found = {"items": []}
+        self.places: Found = {"items": []}
         self.accounts: Found = {}
         self.box = place()
 
@@ -74,6 +76,7 @@ class _Page:
         self.tokens = await self.reader.api.get(f"{path}/join-tokens", limit=10)
         self.earned = await self.reader.api.get(f"{path}/earnings")
         self.links = await self.reader.api.get(f"{path}/links")
+        self.places = await self.reader.api.get(f"{path}/places")
         self.accounts = await self.reader.api.get(f"{path}/reconciliation")
 
     async def change(self, step: str, body: Json) -> bool:
@@ -122,6 +125,7 @@ class _Page:
             use_card(self.reader, found)
             self._nodes()
             links_card(self.reader, found, self.links)
+            places_card(self.reader, self.places)
             earnings_card(self.reader, self.earned)
             account_card(self.reader, self.accounts)
 
@@ -134,6 +138,7 @@ class _Page:
                 (say(Terms.PLACE), place_text(found)),
                 (say(Supply.PUE), decimal_text(int(found["pue_milli"]), 3, at_least=2)),
                 (say(Terms.ELECTRICITY), tariff_text(found)),
+                (say(Explained.GREEN), "–" if found.get("green_ppm") is None else percent(int(found["green_ppm"]))),
                 (say(Supply.LEASES_RUNNING), count(int(found["leases_running"]))),
                 (say(Supply.JOINED), moment_zoned(found["joined_at"])),
                 (say(Supply.LAST_SEEN), moment_zoned(found["last_seen_at"])),

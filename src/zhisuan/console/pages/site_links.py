@@ -6,6 +6,7 @@ from typing import Any
 from zhisuan.console.format import moment
 from zhisuan.console.parts import Column, card, chip, div, el, table
 from zhisuan.console.reader import Reader
+from zhisuan.console.text_explained import Explained
 from zhisuan.console.text_links import Links
 
 Found = Mapping[str, Any]
@@ -24,6 +25,36 @@ def links_card(reader: Reader, found: Found, links: Found) -> None:
             table(say(Links.TITLE), columns, [_row(reader, link) for link in links["items"]])
         else:
             el("p", say(Links.NOTHING), "hint")
+
+
+def places_card(reader: Reader, places: Found) -> None:
+    """Each demand place with the round trip that is on record; what is not used says so."""
+    say = reader.say
+    columns = (
+        Column(say(Explained.PLACE), wide=True), Column(say(Explained.ROUND_TRIP), number=True), Column(say(Links.BOUND), number=True),
+        Column(say(Explained.DIRECTION)), Column(say(Explained.METHOD)), Column(say(Explained.SOURCE), wide=True),
+    )  # fmt: skip
+    with card(say(Explained.PLACES), note=say(Explained.PLACES_NOTE)):
+        if places["items"]:
+            table(say(Explained.PLACES), columns, [_place(reader, link) for link in places["items"]])
+        else:
+            el("p", say(Explained.PLACES_NOTHING), "hint")
+
+
+def _place(reader: Reader, link: Found) -> list[Any]:
+    say = reader.say
+
+    def place() -> None:
+        with div("cell-stack"):
+            el("span", link["place_name"])
+            if link["refused"]:
+                chip(say(Explained.NOT_USED), "bad")
+                el("span", say(Explained.NOT_USED_WHY), "hint")
+
+    return [
+        place, milliseconds(link["round_trip_us"]), milliseconds(link["bound_us"]), say.named(Explained.DIRECTIONS, link["direction"]),
+        say.named(Explained.METHODS, link["method"]), link["source"],
+    ]  # fmt: skip
 
 
 def _row(reader: Reader, link: Found) -> list[Any]:

@@ -21,6 +21,7 @@ from zhisuan.console.parts import (
     tell,
 )
 from zhisuan.console.reader import Reader
+from zhisuan.console.text_explained import Explained
 from zhisuan.console.text_supply import Supply
 from zhisuan.console.text_terms import Terms
 
@@ -175,7 +176,7 @@ def tariff_text(found: Found) -> str:
 
 
 def ask_conditions(reader: Reader, found: Found, change: Change) -> None:
-    """PUE and tariff from now on."""
+    """PUE, tariff and green share from now on."""
     say = reader.say
     with dialog(say(Terms.SET_CONDITIONS)) as box:
         el("p", say(Terms.CONDITIONS_TEXT), "hint")
@@ -188,6 +189,12 @@ def ask_conditions(reader: Reader, found: Found, change: Change) -> None:
             body: dict[str, Any] = {"pue_milli": pue, "city": sent["city"].strip()}
             if tariff is not None:
                 body["tariff_ucny_per_kwh"] = tariff
+            green = decimal_of(sent["green"], 4)
+            if sent["green"].strip() and green is None:
+                tell(say(Terms.NUMBER_WRONG), bad=True)
+                return
+            if green is not None:
+                body["green_ppm"] = green
             if await change("conditions", body):
                 box.close()
 
@@ -195,6 +202,9 @@ def ask_conditions(reader: Reader, found: Found, change: Change) -> None:
         with form(go):
             field("pue", say(Supply.PUE), required=True, value=decimal_text(int(found["pue_milli"]), 3), inputmode="decimal")
             field("tariff", say(Terms.TARIFF), value="" if held is None else decimal_text(int(held), 6), inputmode="decimal")
+            share = found.get("green_ppm")
+            field("green", say(Explained.GREEN), hint=say(Explained.GREEN_HINT), value="" if share is None else decimal_text(int(share), 4),
+                  inputmode="decimal")  # fmt: skip
             field("city", say(Terms.CITY), value=found.get("city") or "", maxlength="60")
             with dialog_actions():
                 button(say(Supply.BACK), box.close)

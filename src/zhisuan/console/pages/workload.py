@@ -19,6 +19,7 @@ from zhisuan.console.format import (
 from zhisuan.console.logview import LogView
 from zhisuan.console.pages.placement import placement_card
 from zhisuan.console.pages.workload_parts import artefacts_card, cost_card, leases_card, timeline_card
+from zhisuan.console.pages.workload_shell import ShellCard
 from zhisuan.console.parts import (
     bar,
     button,
@@ -82,6 +83,7 @@ class _Page:
         with div("columns"):
             with div("column-main"):
                 self._log_card()
+                self.shell = ShellCard(self.reader, str(self.found["id"]))
                 self.placement = place()
                 self.leases = place()
                 self.artefacts = place()
@@ -97,8 +99,7 @@ class _Page:
         reader, found = self.reader, self.found
         api = reader.api
         tasks = []
-        if found["state"] == "pending":
-            tasks.append(("why", api.get(f"{self.path}/why")))
+        tasks.append(("why", api.get(f"{self.path}/why")))
         if reader.may("org:workload:read"):
             tasks.append(("artefacts", api.get(f"{self.path}/artefacts", limit=200)))
         self.charges = await _charges(api, found["leases"])
@@ -106,6 +107,7 @@ class _Page:
         why, artefacts = answers.get("why"), answers.get("artefacts")
         self._fill_head()
         self._fill_progress()
+        self.shell.fill(str(found["state"]), str(found["kind"]))
         for part, make in (
             (self.summary, self._summary),
             (self.placement, lambda: placement_card(reader, found["placement"], why)),

@@ -1,13 +1,11 @@
 """One workspace: what it is and costs, the way into it, and a terminal."""
 
-import asyncio
 import contextlib
 from collections.abc import Mapping
 from typing import Any
 
-from nicegui import background_tasks, ui
+from nicegui import ui
 
-from zhisuan.base.errors import ZhisuanError
 from zhisuan.console.client import ApiAway, ApiProblem
 from zhisuan.console.format import du_unit, duration, yuan
 from zhisuan.console.parts import (
@@ -31,17 +29,15 @@ from zhisuan.console.parts import (
 )
 from zhisuan.console.reader import Reader
 from zhisuan.console.show import attempt
+from zhisuan.console.terminal import Write, line_words, terminal
 from zhisuan.console.text_work import Work
 from zhisuan.console.text_workspaces import Space
-from zhisuan.console.tree import hold
 from zhisuan.console.wording import resources_text
 from zhisuan.sdk.terminal import Terminal
 
 LOOK_SECONDS = 3.0
-WRITE_SECONDS = 60.0
 TERMINAL = "1"
 TONES: dict[str, Tone] = {"waiting": "wait", "starting": "run", "ready": "ok", "ended": "off"}
-OPTIONS = {"cursorBlink": True, "fontSize": 13, "scrollback": 5000, "theme": {"background": "#101826"}}
 
 
 async def build(reader: Reader, workload_id: str) -> None:
@@ -58,7 +54,6 @@ class _Page:
         self.found: Mapping[str, Any] = {}
         self._shown: tuple[Any, ...] = ()
         self._terminal_for: str | None = None
-        self._tasks: list[asyncio.Task[None]] = []
 
     async def load(self) -> None:
         self.found = await self.reader.api.get(self.path)
@@ -79,11 +74,6 @@ class _Page:
                 with card(say(Space.FROM_TERMINAL)):
                     command(f"zhisuan workspace shell {self.found['id']}", say)
         ui.timer(LOOK_SECONDS, self._look)
-        ui.context.client.on_delete(self._let_go)
-
-    def _let_go(self) -> None:
-        for task in self._tasks:
-            task.cancel()
 
     async def _look(self) -> None:
         with contextlib.suppress(ApiProblem, ApiAway):
@@ -148,41 +138,12 @@ class _Page:
                 el("p", say(Space.TERMINAL_ENDED if status == "ended" else Space.TERMINAL_WAITS), "muted")
 
     def _open_terminal(self) -> None:
-        """The browser draws; keys and output go through this server, so that no page but the console's holds a credential."""
-        say = self.reader.say
-        screen = hold(lambda: ui.xterm(OPTIONS))
-        screen.classes("terminal")
-
-        async def write(text: str) -> None:
-            await screen.run_method("write", text, timeout=WRITE_SECONDS)
-
-        def tell_line(stands: bool) -> None:
-            self.line.set_text(say(Space.CONNECTED if stands else Space.LOST))
-
         url = f"{self.found['gateway_url']}/workspaces/{self.found['id']}"
-        terminal = Terminal(url, self.reader.api.secret or "", TERMINAL, write, tell_line)
-        screen.on_data(lambda event: terminal.type(event.data))
-        screen.on_resize(lambda event: terminal.resize(event.rows, event.cols))
 
-        async def run() -> None:
-            screen.fit()
-            with contextlib.suppress(TimeoutError):  # the page is gone, or takes nothing any more
-                try:
-                    status = await terminal.run()
-                    self.line.set_text(say(Space.SHELL_ENDED, status=status))
-                except ZhisuanError as error:
-                    self.line.set_text(error.what.in_language(say.language))
+        def begin(write: Write) -> Terminal:
+            return Terminal(url, self.reader.api.secret or "", TERMINAL, write, line_words(self.reader, self.line.set_text))
 
-        client = ui.context.client
-
-        def start() -> None:
-            if not self._tasks:
-                self._tasks.append(background_tasks.create(run(), name="terminal"))
-
-        if client.has_socket_connection:
-            start()
-        else:
-            client.on_connect(start)
+        terminal(self.reader, begin, self.line.set_text, self.reader.say(Space.SHELL_ENDED))
 
     def _ask_stop(self) -> None:
         say = self.reader.say

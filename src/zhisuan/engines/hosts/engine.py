@@ -154,6 +154,7 @@ class HostsEngine:
             problems=tuple(found),
             nodes_max=max(1, len(reports)),
             jupyterlab=all(report.jupyterlab for report in reports.values()) if reports else None,
+            shells=not reports or any(report.shells for report in reports.values()),
         )
 
     def nodes(self) -> tuple[ClusterNode, ...]:
@@ -318,6 +319,25 @@ class HostsEngine:
         head.run(head.streams.open(path, host, ask))
         return path
 
+    def shell_socket(self, lease_id: str, generation: int, rank: int) -> Path | None:
+        paths = self._held(lease_id, generation)
+        order = read_order(paths.order)
+        if order is None or rank >= len(order.hosts) or os.path.exists(paths.exit):
+            return None
+        head, host = self._head(), order.hosts[rank]
+        told = head.posts.told.get(host)
+        if told is None or not told.report.shells:
+            return None
+        path = self._folders.shell_socket(lease_id, generation, rank)
+        self._folders.prepare_runtime()
+
+        async def ask(stream: str) -> None:
+            post = head.posts.connected[host]
+            await post.link.call("shell", {"lease_id": lease_id, "generation": generation, "stream": stream})
+
+        head.run(head.streams.open(path, host, ask))
+        return path
+
     def _paths(self, lease_id: str, generation: int) -> RunPaths:
         return RunPaths(Path(self._folders.run(lease_id, generation).folder))
 
@@ -372,6 +392,8 @@ class HostsEngine:
             if order is not None:
                 head = self._head()
                 head.run(head.streams.close(self._folders.socket(lease_id, generation)))
+                for rank in range(len(order.hosts)):
+                    head.run(head.streams.close(self._folders.shell_socket(lease_id, generation, rank)))
                 for host in dict.fromkeys(order.hosts):
                     self._remove_at(head, host, lease_id, generation)
             self._folders.discard_run(lease_id, generation)

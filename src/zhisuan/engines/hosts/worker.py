@@ -87,7 +87,11 @@ class Worker:
                 where = str(given.get("what", ARTIFACTS)), str(given["path"]), int(given["offset"])
                 return await asyncio.to_thread(self._read, key, *where)
             case "dial":
-                return await self._answer_dial(key, str(given["stream"]))
+                service = await asyncio.to_thread(self._engine.service_socket, *key)
+                return await self._answer_dial(key, service, str(given["stream"]))
+            case "shell":
+                shell = await asyncio.to_thread(self._engine.shell_socket, *key, 0)
+                return await self._answer_dial(key, shell, str(given["stream"]))
             case _:
                 raise ValueError(f"no such call: {name}")
         self._poked.set()
@@ -254,17 +258,16 @@ class Worker:
         except FileNotFoundError:
             return ""  # replaced since it was listed: it will be listed otherwise
 
-    # Its service
+    # Its service, and shells beside it
 
-    async def _answer_dial(self, key: Key, stream: str) -> None:
+    async def _answer_dial(self, key: Key, socket: Path | None, stream: str) -> None:
         """Raises EngineError while nothing listens."""
-        socket = await asyncio.to_thread(self._engine.service_socket, *key)
         if socket is None:
             raise UnknownRun(*key)
         try:
             reader, writer = await asyncio.open_unix_connection(str(socket))
         except OSError as error:
-            raise EngineError(f"the service does not listen: {error.strerror or error}") from error
+            raise EngineError(f"nothing listens there: {error.strerror or error}") from error
         task = asyncio.create_task(self._dial(stream, reader, writer))
         self._carried.add(task)
         task.add_done_callback(self._carried.discard)

@@ -69,6 +69,7 @@ class LocalEngine:
             },
             problems=host.problems,
             jupyterlab=runtime.finds("jupyter-lab", self._config.runtime_prefixes),
+            shells=host.isolated,
         )
 
     def nodes(self) -> tuple[ClusterNode, ...]:
@@ -136,6 +137,7 @@ class LocalEngine:
                 uid=self._uids.claim(Path(paths.folder)) if host.own_uid else None,
                 stage=self._folders.stage,
                 socket=self._folders.socket(spec.lease_id, spec.generation) if spec.service else None,
+                shell=self._folders.shell_socket(spec.lease_id, spec.generation) if host.isolated else None,
                 keepalive=self._folders.keepalive,
                 cgroup=groups.group(f"{spec.lease_id}.{spec.generation}") if groups is not None else None,
             )
@@ -200,8 +202,15 @@ class LocalEngine:
         return folders.recall(Path(self._claimed(lease_id, generation).folder), lease_id, generation, target)
 
     def service_socket(self, lease_id: str, generation: int) -> Path | None:
+        return self._planned(lease_id, generation, "socket")
+
+    def shell_socket(self, lease_id: str, generation: int, rank: int) -> Path | None:
+        found = self._planned(lease_id, generation, "shell")
+        return found if rank == 0 else None
+
+    def _planned(self, lease_id: str, generation: int, name: str) -> Path | None:
         plan = records.read(self._claimed(lease_id, generation).plan) or []
-        return next((Path(value) for key, value in plan if key == "socket"), None)
+        return next((Path(value) for key, value in plan if key == name), None)
 
     def accounts(self, runs: Sequence[tuple[str, int]]) -> Mapping[tuple[str, int], EngineAccount]:
         """From the supervisor's record of the end: its clock, and the processor time of the control group."""
@@ -288,6 +297,7 @@ class LocalEngine:
             group.kill_all(_TIDY_SECONDS)
             group.remove()
         self._folders.socket(lease_id, generation).unlink(missing_ok=True)
+        self._folders.shell_socket(lease_id, generation).unlink(missing_ok=True)
         self._folders.discard_run(lease_id, generation)
         if self._folders.uids.is_dir():
             self._uids.release(Path(paths.folder))

@@ -59,6 +59,11 @@ class EngineFolders:
         name = hashlib.sha256(f"{lease_id}/{generation}".encode()).hexdigest()[:24]
         return self._sockets / f"{self.engine_id}.{name}"
 
+    def shell_socket(self, lease_id: str, generation: int, rank: int = 0) -> Path:
+        """Beside the service's, and as short."""
+        service = self.socket(lease_id, generation)
+        return service.with_name(f"{service.name}.sh{rank}")
+
     def generations(self, lease_id: str) -> list[int]:
         try:
             names = os.listdir(self.runs / lease_id)

@@ -36,6 +36,7 @@ class Placement:
     uid: int | None
     stage: Path
     socket: Path | None
+    shell: Path | None
     keepalive: Path
     cgroup: Cgroup | None
 
@@ -164,6 +165,8 @@ class PlanBuilder:
             pairs.append(("setup", setup))
         if self.spec.service is not None:
             pairs.append(("port", str(self.spec.service.port)))
+        if self.placement.shell is not None:
+            pairs.append(("shells", "1"))
         if self.seat is not None and self.seat.waits:
             pairs.append(("waits", "1"))
         if self.host.isolated and not self.host.cgroups.enforces("pids"):
@@ -190,6 +193,7 @@ class PlanBuilder:
             "max_seconds": self.spec.max_seconds,
             "uid": placement.uid,
             "socket": placement.socket,
+            "shell": placement.shell,
             "supervisors": self.host.cgroups.supervisors,
         }
         pairs += [(key, str(value)) for key, value in optional.items() if value is not None]

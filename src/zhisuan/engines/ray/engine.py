@@ -185,6 +185,9 @@ class RayEngine:
     def folder_dir(self, lease_id: str, generation: int, target: str) -> Path:
         return folders.recall(Path(self._held(lease_id, generation).folder), lease_id, generation, target)
 
+    def shell_socket(self, lease_id: str, generation: int, rank: int) -> Path | None:
+        return None
+
     def service_socket(self, lease_id: str, generation: int) -> Path | None:
         paths = self._held(lease_id, generation)
         plan = dict(records.read(front(paths).plan) or [])

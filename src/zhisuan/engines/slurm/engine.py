@@ -249,6 +249,9 @@ class SlurmEngine:
     def folder_dir(self, lease_id: str, generation: int, target: str) -> Path:
         return folders.recall(self._here(lease_id, generation).folder, lease_id, generation, target)
 
+    def shell_socket(self, lease_id: str, generation: int, rank: int) -> Path | None:
+        return None
+
     def service_socket(self, lease_id: str, generation: int) -> Path | None:
         return self._services.socket(lease_id, generation, self._here(lease_id, generation))
 

@@ -123,6 +123,7 @@ class Site(Answer):
     longitude_e6: int | None = None
     echo_address: str | None = None
     tariff_ucny_per_kwh: int | None = None
+    green_ppm: int | None = None
     clock_offset_ms: int | None = None
     credential_since: AwareDatetime | None = None
     revoked_at: AwareDatetime | None = None
@@ -159,7 +160,7 @@ class TokenInfo(Answer):
 
 
 class Condition(Answer):
-    """A figure of a site from ``valid_from`` on: ``pue_milli`` or ``tariff_ucny_per_kwh``."""
+    """A figure of a site from ``valid_from`` on: ``pue_milli``, ``tariff_ucny_per_kwh`` or ``green_ppm``."""
 
     id: str
     name: str
@@ -311,3 +312,31 @@ class SiteLink(Answer):
     bound_us: int | None = None
     refused: bool = False
     note: str | None = None
+
+
+class DemandPlace(Answer):
+    """Where users are; ``reached``: how many sites have a round trip to it on record."""
+
+    id: str
+    name: str
+    latitude_e6: int
+    longitude_e6: int
+    created_at: AwareDatetime
+    reached: int = 0
+
+
+class PlaceLink(Answer):
+    """A round trip between a demand place and a site, in microseconds, as seen from one of them; ``bound_us``: what light in fibre
+    needs between the two; ``refused``: it is not used."""
+
+    place_id: str
+    place_name: str
+    site_id: str
+    site_name: str
+    direction: str
+    round_trip_us: int
+    method: str
+    source: str
+    at: AwareDatetime
+    bound_us: int | None = None
+    refused: bool = False

@@ -6,6 +6,7 @@ from pydantic import AwareDatetime, Field
 
 from zhisuan.base.text import Text
 from zhisuan.sdk.types.common import Answer
+from zhisuan.sdk.types.quotas import InLine
 
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
 
@@ -112,6 +113,7 @@ class Candidate(Spot):
     rate_udu_per_hour: int | None = None
     carbon_g_per_hour_milli: int | None = None
     alternative: int = 0
+    round_trip_us: int | None = None
 
 
 class Rejected(Answer):
@@ -205,6 +207,25 @@ class ShapePart(Answer):
     amount: int
 
 
+class QuotedSite(Answer):
+    """One site at its best place; ``marks``: ``cheapest``, ``greenest``, ``nearest``. ``round_trips_us``: to all demand places on
+    record, ``round_trip_us``: the longest to those that the file names."""
+
+    rank: int
+    site_id: str
+    site_name: str
+    provider_name: str = ""
+    region: str
+    hour_ucny: int
+    rate_udu_per_hour: int
+    carbon_g_per_hour_milli: int
+    green_ppm: int | None = None
+    round_trips_us: dict[str, int] = Field(default_factory=dict)
+    round_trip_us: int | None = None
+    alternative: int = 0
+    marks: tuple[str, ...] = ()
+
+
 class Quote(Answer):
     """What a workload file would cost and where it could run now; nothing is ordered."""
 
@@ -218,6 +239,37 @@ class Quote(Answer):
     rejected: tuple[Rejected, ...] = ()
     reason: Text | None = None
     carbon_g_per_hour_milli: int | None = None
+    sites: tuple[QuotedSite, ...] = ()
+    sites_counted: int = 0
+
+
+class Step(Answer):
+    """One constraint in the order in which they are tested: how many nodes it took out, and how many were left. ``alternative``: of
+    which, 0 for all."""
+
+    alternative: int = 0
+    constraint: str
+    taken_out: int
+    left: int
+    text: Text
+    unblock: Text
+
+
+class Relaxed(Answer):
+    """What one field alone would have to be, so that ``fits`` places are free now."""
+
+    field: str
+    fits: int
+    text: Text
+
+
+class RunnerUp(Spot):
+    """A place that was not taken, and what it comes to more than the one that was (less: negative)."""
+
+    rank: int
+    hour_ucny_more: int
+    carbon_g_per_hour_milli_more: int
+    round_trip_us_more: int | None = None
 
 
 class Why(Answer):
@@ -227,6 +279,13 @@ class Why(Answer):
     reason: Text
     placement: Placement | None = None
     unblock: tuple[Text, ...] = ()
+    steps: tuple[Step, ...] = ()
+    binding: Step | None = None
+    relaxed: tuple[Relaxed, ...] = ()
+    expected_start: AwareDatetime | None = None
+    deadline: AwareDatetime | None = None
+    runners_up: tuple[RunnerUp, ...] = ()
+    queue: InLine | None = None
 
 
 class LogPart(Answer):

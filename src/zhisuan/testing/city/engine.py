@@ -238,6 +238,9 @@ class SimEngine:
         """The simulated work has no folders."""
         raise UnknownRun(lease_id, generation)
 
+    def shell_socket(self, lease_id: str, generation: int, rank: int) -> Path | None:
+        return None
+
     def service_socket(self, lease_id: str, generation: int) -> Path | None:
         self._run(lease_id, generation)
         return None

@@ -10,6 +10,7 @@ from typing import Any
 from zhisuan.base.errors import FieldProblem, InvalidInput, TooLarge
 from zhisuan.base.text import Text
 from zhisuan.workload import workspace, yaml_file
+from zhisuan.workload.reading.demands import read_demands
 from zhisuan.workload.reading.environment import read_envs
 from zhisuan.workload.reading.mounts import read_mounts
 from zhisuan.workload.reading.own import read_own
@@ -102,6 +103,11 @@ def _read(reader: Reader, data: dict[str, Any]) -> WorkloadSpec | None:
     tasks = read_tasks(
         reader, _fields(data, "zhisuan").get("tasks"), service=data.get("service") is not None, workspace=kind is not None
     )
+    spec_kind = "workspace" if kind else "service" if data.get("service") is not None else "job"
+    demands = read_demands(
+        reader, _fields(data, "zhisuan"), kind=spec_kind, max_seconds=own.max_seconds, regions=own.where.regions,
+        cards=bool(resources.accelerators or any(a.accelerators for a in resources.alternatives)),
+    )  # fmt: skip
     return WorkloadSpec(
         name=name, run=run or "", setup=reader.text("setup", data.get("setup")), envs=envs,
         secrets=read_secrets(reader, data.get("secrets"), envs),
@@ -111,7 +117,7 @@ def _read(reader: Reader, data: dict[str, Any]) -> WorkloadSpec | None:
         artefacts=own.artefacts, max_seconds=own.max_seconds, restarts=own.restarts, num_nodes=num_nodes,
         lease_seconds=own.lease_seconds, alternatives=resources.alternatives, ordered=resources.ordered,
         where=own.where, survival=_read_survival(reader, data, tasks),
-        volumes=volumes, workspace=kind, tasks=tasks,
+        volumes=volumes, workspace=kind, tasks=tasks, demands=demands, priority=own.priority,
     )  # fmt: skip
 
 

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
+from zhisuan.workload.reading.demands import DEMANDS
 from zhisuan.workload.reading.reader import Reader, is_whole, read_duration
 from zhisuan.workload.reading.where import WHERE, read_where
-from zhisuan.workload.spec import DEFAULT_LEASE_SECONDS, Where
+from zhisuan.workload.spec import DEFAULT_LEASE_SECONDS, DEFAULT_PRIORITY, Where
 
+PRIORITY_MAX = 100
 DURATION_SECONDS_MAX = 30 * 86400
 LEASE_SECONDS_MIN, LEASE_SECONDS_MAX = 120, 7 * 86400
 OWN = {
@@ -14,6 +16,7 @@ OWN = {
     "artifacts",
     "lease",
     "max_duration",
+    "priority",
     "restarts",
     "workspace",
     "tasks",
@@ -23,6 +26,7 @@ OWN = {
     "retries",
     "stop_at",
     *WHERE,
+    *DEMANDS,
 }
 
 
@@ -35,6 +39,7 @@ class Own:
     lease_seconds: int
     restarts: int
     where: Where
+    priority: int
 
 
 def read_own(reader: Reader, value: Any) -> Own:
@@ -47,7 +52,16 @@ def read_own(reader: Reader, value: Any) -> Own:
         or DEFAULT_LEASE_SECONDS,
         restarts=read_restarts(reader, data),
         where=read_where(reader, data),
+        priority=read_priority(reader, data),
     )
+
+
+def read_priority(reader: Reader, own: dict[str, Any]) -> int:
+    priority = own.get("priority", DEFAULT_PRIORITY)
+    if not is_whole(priority) or not 0 <= priority <= PRIORITY_MAX:
+        reader.wrong("zhisuan.priority", f"is a whole number from 0 to {PRIORITY_MAX}", f"须为 0 到 {PRIORITY_MAX} 的整数")
+        return DEFAULT_PRIORITY
+    return int(priority)
 
 
 def read_restarts(reader: Reader, own: dict[str, Any]) -> int:

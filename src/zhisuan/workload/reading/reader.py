@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from zhisuan.base.errors import FieldProblem
@@ -11,6 +12,8 @@ DURATION = re.compile(r"([0-9]{1,9})\s*(s|m|h|d)?")
 AMOUNT = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?")
 WHOLE = re.compile(r"[0-9]{1,9}")
 SHOWN_LENGTH_MAX = 60
+NAMES_MAX = 50
+NAME_LENGTH_MAX = 200
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -106,3 +109,36 @@ def read_duration(reader: Reader, name: str, value: Any, least: int, most: int) 
         )
         return None
     return seconds
+
+
+def read_time(reader: Reader, where: str, value: Any) -> str | None:
+    """A time with its zone. Whether it lies ahead is for the moment of launching."""
+    if value is None:
+        return None
+    try:
+        at = value if isinstance(value, datetime) else datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        reader.wrong(
+            where,
+            "takes a time with its zone, such as 2026-12-01T18:00:00+08:00",
+            "须为带时区的时间，例如 2026-12-01T18:00:00+08:00",
+        )
+        return None
+    return at.isoformat()
+
+
+def read_names(reader: Reader, own: dict[str, Any], field: str) -> tuple[str, ...]:
+    """One name or a list of them below ``zhisuan:``, each once, in their order."""
+    value = own.get(field)
+    names = [value] if isinstance(value, str) else value
+    if names is None:
+        return ()
+    if not isinstance(names, list) or not all(isinstance(n, str) and 0 < len(n) <= NAME_LENGTH_MAX for n in names):
+        reader.wrong(f"zhisuan.{field}", "takes one name or a list of names", "须为一个名称或名称列表")
+        return ()
+    if len(names) > NAMES_MAX:
+        reader.wrong(f"zhisuan.{field}", f"takes at most {NAMES_MAX} names", f"最多 {NAMES_MAX} 个名称")
+        return ()
+    return tuple(dict.fromkeys(names))

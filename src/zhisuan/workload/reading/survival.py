@@ -1,9 +1,8 @@
 """The fields that say what happens to work that is interrupted."""
 
-from datetime import datetime
 from typing import Any
 
-from zhisuan.workload.reading.reader import DURATION, SECONDS, WHOLE, Reader, is_whole
+from zhisuan.workload.reading.reader import DURATION, SECONDS, WHOLE, Reader, is_whole, read_time
 from zhisuan.workload.reading.refused import AUTOSTOP_REFUSED
 from zhisuan.workload.survival import GRACE_SECONDS, Survival
 
@@ -30,7 +29,7 @@ def read_survival(reader: Reader, data: dict[str, Any]) -> Survival:
         retries=retries,
         retry_exit_codes=exit_codes,
         spot=_read_flag(reader, "resources.use_spot", resources.get("use_spot")),
-        stop_at=_read_stop_at(reader, own.get("stop_at")),
+        stop_at=read_time(reader, "zhisuan.stop_at", own.get("stop_at")),
         idle_minutes=idle_minutes,
         idle_down=idle_down,
     )
@@ -115,24 +114,6 @@ def _read_exit_codes(reader: Reader, value: Any) -> tuple[int, ...]:
         )
         return ()
     return tuple(sorted(set(codes)))
-
-
-def _read_stop_at(reader: Reader, value: Any) -> str | None:
-    """A time with its zone. Whether it lies ahead is for the moment of launching."""
-    if value is None:
-        return None
-    try:
-        at = value if isinstance(value, datetime) else datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        reader.wrong(
-            "zhisuan.stop_at",
-            "takes a time with its zone, such as 2026-12-01T18:00:00+08:00",
-            "须为带时区的时间，例如 2026-12-01T18:00:00+08:00",
-        )
-        return None
-    return at.isoformat()
 
 
 def _read_autostop(reader: Reader, value: Any) -> tuple[int | None, bool]:

@@ -17,9 +17,12 @@ from zhisuan.engines.local import records
 EVENT_FD = 3
 CONTROL_FD = 4
 LISTEN_FD = 5
-ARCHIVE_FD_FIRST = 6
+SHELL_FD = 6
+ARCHIVE_FD_FIRST = 7
+SHELLS_MAX = 8
+"""At once, in one sandbox: each is a process or two of the work's own number."""
 
-_SIGKILL, _SIGPIPE, _SIGTERM, _SIGXFSZ = 9, 13, 15, 25
+_SIGHUP, _SIGKILL, _SIGPIPE, _SIGTERM, _SIGXFSZ = 1, 9, 13, 15, 25
 _TICK_MS = 1000
 _STOPPING_TICK_MS = 20
 
@@ -36,6 +39,7 @@ class Job:
         self.on_stop = single.get("on_stop")
         self.port = int(single["port"]) if "port" in single else None
         self.pid1 = single["pid1"] == "1"
+        self.shells = "shells" in single
         self.waits = "waits" in single
         self.archive_bytes_max = int(single["archive_bytes_max"])
         self.archive_entries_max = int(single["archive_entries_max"])
@@ -57,8 +61,11 @@ class Init:
         self.main: int | None = None
         self.main_status: int | None = None
         self.relay: int | None = None
+        self.shells: set[int] = set()
         self.poll = select.poll()
         self.poll.register(CONTROL_FD, select.POLLIN | select.POLLHUP)
+        if job.shells:
+            self.poll.register(SHELL_FD, select.POLLIN)
 
     def work(self) -> None:
         """Everything, in order; returns when the sandbox may end."""
@@ -124,8 +131,10 @@ class Init:
         return os.WEXITSTATUS(self.main_status), 0
 
     def _look(self, timeout_ms: int) -> None:
-        """Wait for the supervisor's word or the main process's end."""
+        """Wait for the supervisor's word, for one who wants a shell, or for the main process's end."""
         for fd, _ in self.poll.poll(timeout_ms):
+            if fd == SHELL_FD:
+                self._open_shell()
             if fd == CONTROL_FD:
                 said = os.read(CONTROL_FD, 64)
                 if not said:
@@ -169,11 +178,17 @@ class Init:
                 self.main_status = status
             elif pid == self.relay:
                 self.relay = None
+            self.shells.discard(pid)
 
     def _wait_for_the_others(self) -> None:
-        """After a stop, background processes have the rest of the grace too; the supervisor cuts it short."""
+        """After a stop, background processes have the rest of the grace too; the supervisor cuts it short. Nobody's shell keeps
+        the work: its end is the end of them."""
         if self.relay is not None:
             os.kill(self.relay, _SIGKILL)
+        if self.job.shells:
+            self.poll.unregister(SHELL_FD)
+        for pid in self.shells:
+            os.kill(pid, _SIGHUP)
         while self._reap():
             self._look(_STOPPING_TICK_MS)
 
@@ -197,6 +212,36 @@ class Init:
         finally:
             os._exit(1)
 
+    def _open_shell(self) -> None:
+        """Take one connection from outside and leave it to a process of its own."""
+        from zhisuan.engines.local.sandbox import shell
+
+        connection = shell.accept(SHELL_FD)
+        if connection is None:
+            return
+        try:
+            if len(self.shells) >= SHELLS_MAX:
+                shell.refuse(connection, "too_many")
+            elif pid := os.fork():
+                self.shells.add(pid)
+            else:
+                self._become_shell(connection)
+        except OSError:
+            shell.refuse(connection, "no_process")
+        finally:
+            os.close(connection)
+
+    def _become_shell(self, connection: int) -> None:
+        """Does not return. Of what init holds only the connection is kept."""
+        try:
+            for fd in (EVENT_FD, CONTROL_FD, SHELL_FD, *([LISTEN_FD] if self.job.port is not None else [])):
+                os.close(fd)
+            from zhisuan.engines.local.sandbox.shell import serve
+
+            serve(connection, self.job.bash, self.job.env)
+        finally:
+            os._exit(0)
+
 
 def _limit_processes(count: int) -> None:
     """A second line where no control group counts processes: the kernel counts them per user namespace."""
@@ -211,7 +256,8 @@ def main(job_path: str) -> None:
         raise SystemExit(f"{job_path}: no job record")
     job = Job(pairs)
     archive_fds = range(ARCHIVE_FD_FIRST, ARCHIVE_FD_FIRST + len(job.archives))
-    for fd in (EVENT_FD, CONTROL_FD, *([LISTEN_FD] if job.port is not None else []), *archive_fds):
+    listeners = [*([LISTEN_FD] if job.port is not None else []), *([SHELL_FD] if job.shells else [])]
+    for fd in (EVENT_FD, CONTROL_FD, *listeners, *archive_fds):
         os.set_inheritable(fd, False)
     os.umask(0o022)
     os.chdir(job.work)

@@ -4,7 +4,7 @@ import fcntl
 import os
 import resource
 
-from zhisuan.engines.local.sandbox.init import ARCHIVE_FD_FIRST, CONTROL_FD, EVENT_FD, LISTEN_FD
+from zhisuan.engines.local.sandbox.init import ARCHIVE_FD_FIRST, CONTROL_FD, EVENT_FD, LISTEN_FD, SHELL_FD
 from zhisuan.engines.local.shim.plan import Plan
 
 _SPARE_FD_FIRST = 200
@@ -37,6 +37,8 @@ def launch(plan: Plan) -> Child:
     inherited = {EVENT_FD: event_write, CONTROL_FD: control_read}
     if plan.socket is not None:
         inherited[LISTEN_FD] = _listen(plan.socket)
+    if plan.shell is not None:
+        inherited[SHELL_FD] = _listen(plan.shell)
     for index, archive in enumerate(plan.archives):
         inherited[ARCHIVE_FD_FIRST + index] = os.open(archive, os.O_RDONLY | os.O_CLOEXEC)
     data = {name: _clear_of_fixed(_memory_file(name, text)) for name, text in plan.data}

@@ -17,6 +17,7 @@ class Plan:
         self.program = [(key, value) for key, value in pairs if key in ("program", "program_data")]
         self.bwrap = [(key, value) for key, value in pairs if key in ("bwrap", "bwrap_data")]
         self.socket = single.get("socket")
+        self.shell = single.get("shell")
         self.cgroup = cgroup.from_pairs(pairs)
         self.cgroup_pairs = [pair for pair in pairs if pair[0].startswith("cgroup_")]
         self.supervisors = single.get("supervisors")

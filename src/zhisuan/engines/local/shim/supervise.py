@@ -289,8 +289,9 @@ class Supervisor:
             "message": verdict.message,
         }
         pairs += [(key, str(value)) for key, value in optional.items() if value is not None]
-        if self.plan.socket is not None:
-            self._unlink(self.plan.socket)
+        for socket in (self.plan.socket, self.plan.shell):
+            if socket is not None:
+                self._unlink(socket)
         while not self._record_exit(pairs):
             time.sleep(_HEARTBEAT_SECONDS)
         if self.plan.cgroup is not None:

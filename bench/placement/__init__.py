@@ -1,0 +1,1 @@
+"""What is measured of placement: `make bench-placement`."""

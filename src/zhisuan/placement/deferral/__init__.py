@@ -1,0 +1,1 @@
+"""When and where work runs that can wait: hours and regions under deadlines, capacity and forecast conditions."""

@@ -1,0 +1,1 @@
+"""Who of the waiting orders starts next."""

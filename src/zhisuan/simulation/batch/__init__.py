@@ -1,0 +1,1 @@
+"""``simulate batch``: one pass over backlog, deferrable and spot work."""

@@ -1,0 +1,1 @@
+"""``simulate carbon``: work that can wait, over regions and hours."""

@@ -1,0 +1,1 @@
+"""A city and its work, replayed through the placement code of the server."""

@@ -1,0 +1,1 @@
+"""Requests to models, replayed over modelled replicas through the gateway's routing and the platform's scaling."""
