@@ -5,6 +5,7 @@
 
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -152,6 +153,37 @@ def test_work_without_a_card_reaches_none_whatever_it_says(platform: RunningPlat
     text = output(platform, key, job)
     assert seen(text)["n"] == 0
     assert "NO NODES" in text
+
+
+def test_a_shell_in_running_work_has_its_card_and_one_in_other_work_has_none(platform: RunningPlatform) -> None:
+    (device, *_) = devices(platform)
+    _, key = platform.new_tenant()
+    with_card = ordered(platform, key, f", accelerators: '{device['class_id']}:1'", after="sleep 600")
+    without = ordered(platform, key, after="sleep 600")
+    look = "import torch; print('CARDS', torch.cuda.device_count() if torch.cuda.is_available() else 0)"
+    for job, count in ((with_card, 1), (without, 0)):
+        until(platform, key, job, "running")
+        platform.wait(lambda job=job: "SEEN" in output(platform, key, job), "the work to have looked", 120)
+        done = subprocess.run(
+            [sys.executable, "-m", "zhisuan.cli", "jobs", "shell", job, "--", "python3", "-c", look],
+            env={**os.environ, "ZHISUAN_URL": platform.runtime["server_url"], "ZHISUAN_API_KEY": key, "ZHISUAN_LANG": "en"},
+            capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert (done.returncode, done.stdout.strip()) == (0, f"CARDS {count}"), done.stderr
+    for job in (with_card, without):
+        platform.call("POST", f"/workloads/{job}/cancel", key, json={})
+        until(platform, key, job, "cancelled")
+
+
+def test_an_order_may_demand_memory_of_its_card(platform: RunningPlatform) -> None:
+    (device, *_) = devices(platform)
+    _, key = platform.new_tenant()
+    file = "name: d\nresources: {{cpus: 1, memory: 1, accelerators: '{}:1'}}\nrun: 'true'\nzhisuan: {{device_memory: {}}}\n"
+    gib = device["memory_mib"] // 1024
+    fits = platform.call("POST", "/quotes", key, json={"file": file.format(device["class_id"], gib // 2)})
+    assert fits["sites_counted"] == 1
+    with pytest.raises(Exception, match=r"cannot_fit|could ever run"):
+        platform.call("POST", "/quotes", key, json={"file": file.format(device["class_id"], 4 * gib)})
 
 
 def test_a_card_that_is_taken_is_waited_for(platform: RunningPlatform) -> None:
