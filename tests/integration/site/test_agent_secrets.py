@@ -1,6 +1,7 @@
 """Secrets reach the work through the agent, which keeps them nowhere; without them the work does not start."""
 
 import contextlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,7 @@ VALUE = "value-that-is-nowhere-else"
 def holding(folder: Path) -> list[Path]:
     """The files below that hold the value; what goes away meanwhile holds nothing."""
     found = []
-    for path in folder.rglob("*"):
+    for path in (Path(at, name) for at, _, names in os.walk(folder) for name in names):
         with contextlib.suppress(FileNotFoundError):
             if path.is_file() and VALUE.encode() in path.read_bytes():
                 found.append(path)
