@@ -14,7 +14,7 @@ from zhisuan.placement.cards.state import State
 
 Ints = NDArray[np.int64]
 Reals = NDArray[np.float64]
-MOST = 64
+MOST = 40
 """So many kinds of task are looked at, those that ask for most: what a decision takes grows with it."""
 MANY = 10**9
 """How often a kind fits that asks for none of something."""
