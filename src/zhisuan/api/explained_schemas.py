@@ -76,7 +76,7 @@ class RunnerUp(Answer):
 
 
 class Why(Answer):
-    """``expected_start``: at the latest, by what running work may take; none where that is not known."""
+    """``expected_start``: as the line expects, or the time that it waits for; none where that is not known."""
 
     state: str
     reason: Words

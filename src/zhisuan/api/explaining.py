@@ -1,20 +1,15 @@
 """Why work waits or is where it is, and what a quote says of each site: read from records, and planned again."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-
-from sqlalchemy import select
+from datetime import timedelta
 
 from zhisuan.api.explained_schemas import QuotedSite, RelaxedView, RunnerUp, StepView, Why
 from zhisuan.api.launching import market_of, snapshot_of
 from zhisuan.api.schemas import PlacementView, Words
 from zhisuan.api.wishing import waits_until, wish_of
 from zhisuan.base.db import Tx
-from zhisuan.execution.tables import Allocation, Lease
 from zhisuan.placement.alternatives import plan_wish
-from zhisuan.placement.explain import best_of_sites, binding_of, relaxations, starts_at, steps_of
-from zhisuan.placement.preemption import Holding
-from zhisuan.placement.site_wishes import Wish
+from zhisuan.placement.explain import best_of_sites, binding_of, relaxations, steps_of
 from zhisuan.placement.types import Candidate, Plan, Snapshot
 from zhisuan.workload.spec import WorkloadSpec
 from zhisuan.workload.tables import Workload
@@ -24,7 +19,8 @@ SITES_MAX = 20
 
 
 def why_waiting(tx: Tx, found: Workload, record: PlacementView | None, ttl: timedelta) -> tuple[Why, Plan]:
-    """What keeps it from a place now, and when one is free at the latest; with the plan that this was read from."""
+    """What keeps it from a place now, with the plan that this was read from. When it may start the line says (``expecting``), but for what
+    waits for a time of its own."""
     spec = WorkloadSpec.from_dict(found.spec)
     wish, snapshot = wish_of(spec), snapshot_of(tx, market_of(tx), ttl, spot=spec.survival.spot)
     made = plan_wish(snapshot, wish)
@@ -39,42 +35,9 @@ def why_waiting(tx: Tx, found: Workload, record: PlacementView | None, ttl: time
         steps=[StepView.model_validate(step.as_dict()) for step in steps],
         binding=StepView.model_validate(binding.as_dict()) if binding is not None else None,
         relaxed=[RelaxedView.model_validate(r.as_dict()) for r in relaxed],
-        expected_start=_expected_start(tx, snapshot, wish, made, start), deadline=found.deadline,
+        expected_start=start, deadline=found.deadline,
     )  # fmt: skip
     return told, made
-
-
-def _expected_start(tx: Tx, snapshot: Snapshot, wish: Wish, made: Plan, start: datetime | None) -> datetime | None:
-    """At the latest, and while nothing that waits as well is faster; None where what is in the way may run for ever."""
-    if made.chosen is not None:
-        return start or tx.now
-    at = starts_at(snapshot, wish, _ends(tx))
-    if at is None:
-        return None
-    return max(datetime.fromtimestamp(at, UTC), tx.now, start or tx.now)
-
-
-def _ends(tx: Tx) -> list[tuple[int, Holding]]:
-    """When leases must have ended, of those of which it is known: what they may take at most from now on, and their grace."""
-    rows = tx.session.execute(
-        select(Lease.id, Lease.site_id, Lease.active_from, Lease.desired, Workload.spec, Workload.stop_at)
-        .join(Workload, Workload.id == Lease.workload_id)
-        .where(Lease.state != "closed")
-    ).all()
-    ends: dict[str, tuple[int, str]] = {}
-    for ident, site_id, active_from, desired, spec, stop_at in rows:
-        known = [tx.now] if desired == "stop" else []
-        known += [stop_at] if stop_at is not None else []
-        if spec.get("max_seconds"):
-            known.append((active_from or tx.now) + timedelta(seconds=spec["max_seconds"]))
-        if known:
-            grace = timedelta(seconds=spec.get("survival", {}).get("grace_seconds", 0))
-            ends[ident] = int((max(min(known), tx.now) + grace).timestamp()) + 1, site_id
-    held: dict[str, list[tuple[str, int]]] = {ident: [] for ident in ends}
-    query = select(Allocation.lease_id, Allocation.device_id, Allocation.amount)
-    for lease_id, device_id, amount in tx.session.execute(query.where(Allocation.lease_id.in_(ends), Allocation.released_at.is_(None))):
-        held[lease_id].append((device_id, amount))
-    return [(at, Holding(ident, site_id, tuple(held[ident]), 0, 0)) for ident, (at, site_id) in sorted(ends.items())]
 
 
 def runners_up(record: PlacementView) -> list[RunnerUp]:

@@ -5,7 +5,6 @@
 | steps | how many nodes each constraint took out, in the order in which they are tested, and how many were left |
 | binding | the step that took out the last ones |
 | relaxed | for each demand of the file, what it would have to be, alone, so that a place is found now |
-| starts | when a place is free at the latest, by what running work may take at most |
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +15,6 @@ from typing import Any
 from zhisuan.base.text import Text
 from zhisuan.placement.alternatives import plan_wish
 from zhisuan.placement.candidates import Ranked, Together
-from zhisuan.placement.preemption import Holding, freed
 from zhisuan.placement.site_wishes import Wish, milliseconds, percent
 from zhisuan.placement.types import Candidate, Plan, Snapshot
 from zhisuan.placement.words import degrees, grams, yuan
@@ -226,24 +224,3 @@ def best_of_sites(made: Plan) -> list[Candidate]:
     for candidate in of_sites:
         found.setdefault(candidate.site_id, candidate)
     return list(found.values())
-
-
-def starts_at(
-    snapshot: Snapshot, wish: Wish, ends: Sequence[tuple[int, Holding]]
-) -> int | None:
-    """When a place is free at the latest, on the scale of ``ends`` (when each lease must have ended, and what it holds): None where
-    it is not known, because what is in the way may run for ever. Nothing else that waits is thought of."""
-    ordered = sorted(ends, key=lambda end: (end[0], end[1].lease_id))
-    times = sorted({at for at, _ in ordered})
-
-    def fits(count: int) -> bool:
-        gone = [holding for at, holding in ordered if at <= times[count]]
-        return plan_wish(freed(snapshot, gone), wish).chosen is not None
-
-    if not times or not fits(len(times) - 1):
-        return None
-    low, high = 0, len(times) - 1
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if fits(middle) else (middle + 1, high)
-    return times[low]

@@ -60,7 +60,7 @@ def preempt(
 ) -> Preemption | None:
     """The leases of ``spot`` to end so that ``wish`` finds a place; None where a place is free or will be without that, and
     where ending all of them would give none. ``ending``: leases that have been told to end."""
-    soon = freed(snapshot, ending)
+    soon = _freed(snapshot, ending)
     if plan_wish(snapshot, wish).chosen is not None or plan_wish(soon, wish).chosen is not None:
         return None
     found = []
@@ -102,10 +102,10 @@ def _smallest(of_site: Snapshot, wish: Wish, held: Sequence[Holding]) -> tuple[H
 
 
 def _fits(of_site: Snapshot, wish: Wish, gone: Sequence[Holding]) -> bool:
-    return plan_wish(freed(of_site, gone), wish).chosen is not None
+    return plan_wish(_freed(of_site, gone), wish).chosen is not None
 
 
-def freed(snapshot: Snapshot, gone: Iterable[Holding]) -> Snapshot:
+def _freed(snapshot: Snapshot, gone: Iterable[Holding]) -> Snapshot:
     """The snapshot as it is once these leases have ended."""
     less: Counter[str] = Counter()
     sites = set()

@@ -4,12 +4,10 @@ from collections import Counter
 from dataclasses import replace
 
 from hypothesis import given
-from hypothesis import strategies as st
 from test_placement_specification import CLASSES, snapshots, wishes
 
 from zhisuan.placement.alternatives import plan_wish
-from zhisuan.placement.explain import best_of_sites, binding_of, relaxations, starts_at, steps_of
-from zhisuan.placement.preemption import Holding, freed
+from zhisuan.placement.explain import best_of_sites, binding_of, relaxations, steps_of
 from zhisuan.placement.site_wishes import Wish
 from zhisuan.placement.types import DeviceState, Need, NodeState, SiteState, Snapshot
 
@@ -91,27 +89,3 @@ def test_the_best_of_each_site_is_the_first_of_all_its_candidates(city: Snapshot
     for candidate in made.candidates:
         firsts.setdefault(candidate.site_id, candidate)
     assert best_of_sites(plan_wish(city, wish)) == list(firsts.values())
-
-
-def test_a_place_is_free_when_the_last_that_is_needed_has_ended() -> None:
-    full = snapshot(site("s", used=8))
-    ends = [(5, Holding("b", "s", (("sc", 4000),), 0, 0)), (3, Holding("a", "s", (("sc", 3000),), 0, 0))]
-    starts = [starts_at(full, Wish((Need(cores * 1000, 1, ()),)), ends) for cores in (1, 3, 4, 7, 8)]
-    assert starts == [3, 3, 5, 5, None], "the last core belongs to work without an end"
-
-
-@given(city=snapshots(), wish=wishes, data=st.data())
-def test_no_start_is_earlier_than_a_place_and_none_is_missed(city: Snapshot, wish: Wish, data: st.DataObject) -> None:
-    held = []
-    for place in city.sites:
-        for node in place.nodes:
-            for device in node.devices:
-                if device.allocated:
-                    at = data.draw(st.integers(1, 5))
-                    held.append((at, Holding(f"l{device.id}", place.id, ((device.id, device.allocated),), 0, 0)))
-    found = starts_at(city, wish, held)
-    fits = [t for t in range(1, 6) if plan_wish(freed(city, [h for at, h in held if at <= t]), wish).chosen is not None]
-    times = {at for at, _ in held}
-    assert found == min((t for t in fits if t in times), default=None)
-
-
